@@ -1,0 +1,123 @@
+"""Whether operations are recorded, per thread."""
+
+import threading
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from types import TracebackType
+from typing import Any, final
+
+
+@final
+class _State(threading.local):
+    """This thread's modes, as they are before anyone changes them."""
+
+    grad_enabled = True
+    anomaly = False
+    # What becomes of a tensor that an op saves, innermost last; see `saved_tensors_hooks`.
+    hooks: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = ()
+
+
+state = _State()
+
+
+def is_grad_enabled() -> bool:
+    """Return whether operations are recorded in this thread.
+
+    >>> is_grad_enabled()
+    True
+    """
+    return state.grad_enabled
+
+
+@final
+class set_grad_enabled(ContextDecorator):
+    """Record operations (`True`) or not (`False`): at once, and until the `with` block ends."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+        self.before = state.grad_enabled
+        state.grad_enabled = mode
+
+    def __enter__(self) -> "set_grad_enabled":
+        state.grad_enabled = self.mode
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        state.grad_enabled = self.before
+
+
+class _Mode(ContextDecorator):
+    """A context manager and decorator that holds the recording mode at one value."""
+
+    _mode: bool
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> "_Mode":
+        self._before.append(state.grad_enabled)
+        state.grad_enabled = self._mode
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        state.grad_enabled = self._before.pop()
+
+    def _recreate_cm(self) -> "_Mode":
+        # One object per call, so that a decorated function may be entered by many threads.
+        return type(self)()
+
+
+@final
+class no_grad(_Mode):
+    """Operations inside are not recorded: `with no_grad():` or `@no_grad()`."""
+
+    _mode = False
+
+
+@final
+class enable_grad(_Mode):
+    """Operations inside are recorded, even within `no_grad`."""
+
+    _mode = True
+
+
+@final
+class inference_mode(_Mode):
+    """The same as `no_grad`, by PyTorch's other name for it."""
+
+    _mode = False
+
+
+@final
+class saved_tensors_hooks:
+    """Pass every tensor that an op inside saves for its derivative through `pack`, and back through
+    `unpack`.
+
+    `pack` takes the tensor (detached) and returns anything; `unpack` takes that and returns a
+    tensor of the same values. Leaves are not passed: they live on anyway.
+    """
+
+    def __init__(self, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
+        self.pair = (pack, unpack)
+
+    def __enter__(self) -> "saved_tensors_hooks":
+        state.hooks = (*state.hooks, self.pair)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        state.hooks = state.hooks[:-1]

@@ -1,0 +1,78 @@
+"""SIMD targets as a table of frozen data; the kernel language knows no instruction set but these rows."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+from lamina.codegen import cpu
+from lamina.codegen.types import Scalar
+from lamina.config import settings
+from lamina.errors import ArgumentError
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An instruction set: what LLVM is told, and what kernels may count on."""
+
+    name: str
+    arch: str
+    cpu: str
+    features: tuple[str, ...]
+    vector_bytes: int
+    registers: int
+    has_fma: bool
+    has_masks: bool
+
+    def lanes(self, scalar: Scalar) -> int:
+        """Return how many `scalar`s one vector register holds (1 where there are no vectors)."""
+        return max(1, self.vector_bytes // scalar.bytes)
+
+
+SCALAR = Target("scalar", "x86_64", "x86-64", (), 0, 16, has_fma=False, has_masks=False)
+SSE42 = replace(SCALAR, name="sse4.2", cpu="x86-64-v2", features=("sse4.2",), vector_bytes=16)
+AVX2 = Target(
+    "avx2", "x86_64", "x86-64-v3", ("avx2", "fma"), 32, 16, has_fma=True, has_masks=True
+)
+AVX512 = replace(
+    AVX2,
+    name="avx512",
+    cpu="x86-64-v4",
+    features=("avx512f", "avx512vl", "avx512dq", "avx512bw", "avx512cd", "fma"),
+    vector_bytes=64,
+    registers=32,
+)
+
+TARGETS = {target.name: target for target in (SCALAR, SSE42, AVX2, AVX512)}
+
+
+def runs_here(target: Target) -> bool:
+    """Return whether this processor has all that `target` needs."""
+    here = cpu.describe()
+    return here.arch == target.arch and here.features.issuperset(target.features)
+
+
+def choose_target(name: str | None) -> Target:
+    """Return the target called `name`, or the widest one of this processor where it is None.
+
+    Raises ArgumentError for an unknown name or one that this processor cannot run.
+
+    >>> choose_target("scalar").vector_bytes
+    0
+    """
+    usable = [target for target in TARGETS.values() if runs_here(target)]
+    names = ", ".join(target.name for target in usable)
+    if name is None and not usable:
+        arch = cpu.describe().arch
+        raise ArgumentError(f"processor {arch!r} has no target in Lamina; expected x86_64")
+    if name is None:
+        return usable[-1]
+    if name not in TARGETS:
+        raise ArgumentError(f"LAMINA_TARGET={name!r} is unknown; set one of {names}")
+    if TARGETS[name] not in usable:
+        raise ArgumentError(f"LAMINA_TARGET={name!r}: this processor lacks it; set one of {names}")
+    return TARGETS[name]
+
+
+@cache
+def host_target() -> Target:
+    """Return the target that kernels are compiled for in this process; LAMINA_TARGET forces one."""
+    return choose_target(settings.target)

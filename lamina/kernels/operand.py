@@ -1,0 +1,67 @@
+"""What kernels ask of a tensor: an address, a shape, strides, a dtype's name."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+Shape = tuple[int, ...]
+
+
+class Named(Protocol):
+    """Anything with a dtype's name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Operand(Protocol):
+    """A strided view of memory.
+
+    `address` is that of the element with index 0 on every axis; `strides` count elements, may be
+    negative, and are 0 along broadcast axes.
+    """
+
+    @property
+    def address(self) -> int: ...
+
+    @property
+    def shape(self) -> Shape: ...
+
+    @property
+    def strides(self) -> Shape: ...
+
+    @property
+    def dtype(self) -> Named: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DTypeName:
+    """A dtype of which only the name is known."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An operand made from another one by integer arithmetic."""
+
+    address: int
+    shape: Shape
+    strides: Shape
+    dtype: Named
+
+
+def coalesce(axes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return axes (size, stride, stride …), outermost first, with those merged that run on.
+
+    >>> coalesce([(2, 12), (1, 99), (3, 4), (4, 1)])
+    [(24, 1)]
+    """
+    merged: list[tuple[int, ...]] = []
+    for size, *strides in axes:
+        if size == 1:
+            continue
+        if merged and merged[-1][1:] == tuple(size * stride for stride in strides):
+            merged[-1] = (merged[-1][0] * size, *strides)
+        else:
+            merged.append((size, *strides))
+    return merged

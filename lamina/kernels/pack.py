@@ -1,0 +1,267 @@
+"""Packing: from strided views, described by tables of offsets, to the panels that micro-kernels read.
+
+A table gives for each index its offset in elements, and how many indices from there on lie side by side
+in memory (the run). Packers copy whole runs with vector loads: along the panel where the panel's own
+axis runs, through a transposed square of registers where k runs, one by one elsewhere. They may write
+past the part they fill, into what is filled next or into the slack at the end of the buffer.
+"""
+
+from lamina.codegen.builder import Builder, Function, KernelModule
+from lamina.codegen.types import Pointer, Scalar, i64
+from lamina.codegen.values import Value
+
+AXES = 4
+_WORTH_A_TRANSPOSE = 3
+
+_INDEX = Pointer(i64)
+
+
+def _odometer(k: Builder, axes: Value, start: Value) -> list[Value]:
+    """Return the digits of index `start`, and the two offsets that they make."""
+    digits: list[Value] = []
+    rest = start
+    for axis in reversed(range(AXES)):
+        digits.insert(0, rest % axes[axis])
+        rest = rest // axes[axis]
+    first = second = k.integer(0)
+    for axis, digit in enumerate(digits):
+        first = first + digit * axes[AXES + axis]
+        second = second + digit * axes[2 * AXES + axis]
+    return [*digits, first, second]
+
+
+def _advance(k: Builder, axes: Value, state: list[Value]) -> list[Value]:
+    """Return the odometer one index further."""
+    *digits, first, second = state
+    carry = k.constant(i64, 1).equals(1)
+    zero = k.integer(0)
+    for axis in reversed(range(AXES)):
+        size = axes[axis]
+        step = k.select(carry, k.integer(1), zero)
+        digit = digits[axis] + step
+        first = first + step * axes[AXES + axis]
+        second = second + step * axes[2 * AXES + axis]
+        carry = digit.equals(size)
+        first = first - k.select(carry, size * axes[AXES + axis], zero)
+        second = second - k.select(carry, size * axes[2 * AXES + axis], zero)
+        digits[axis] = k.select(carry, zero, digit)
+    return [*digits, first, second]
+
+
+def _fill_runs(k: Builder, offsets: Value, runs: Value, count: Value) -> None:
+    last = count - 1
+    runs[last] = 1
+    with k.loop(last, carry=[k.integer(1)]) as turn:
+        place = last - 1 - turn.index
+        runs_on = offsets[place + 1].equals(offsets[place] + 1)
+        run = k.select(runs_on, turn.carried[0] + 1, k.integer(1))
+        runs[place] = run
+        turn.next = [run]
+
+
+def emit_table(module: KernelModule) -> Function:
+    """Define `_table(axes, start, count, first, first_runs, second, second_runs)` and return it.
+
+    `axes` holds 4 sizes, then 4 strides for the first table, then 4 for the second; the innermost axis
+    comes last. Fills `count` entries, those of the indices from `start` on.
+    """
+    parameters = {
+        "axes": _INDEX, "start": i64, "count": i64,
+        "first": _INDEX, "first_runs": _INDEX, "second": _INDEX, "second_runs": _INDEX,
+    }  # fmt: skip
+    with module.function("_table", parameters, inline="never") as opened:
+        k, axes, start, count, first, first_runs, second, second_runs = opened
+        with k.loop(count, carry=_odometer(k, axes, start)) as turn:
+            first[turn.index] = turn.carried[AXES]
+            second[turn.index] = turn.carried[AXES + 1]
+            turn.next = _advance(k, axes, turn.carried)
+        with k.when(count > 0):
+            _fill_runs(k, first, first_runs, count)
+            _fill_runs(k, second, second_runs, count)
+        handle: Function = k.handle
+    return handle
+
+
+def _transpose_square(
+    k: Builder, sources: list[Value], count: Value, target: Value, pitch: Value | int
+) -> None:
+    """Write the first `count` scalars at each source as columns, `pitch` apart from row to row."""
+    columns = k.transpose([k.load_first(source, count) for source in sources])
+    for number, column in enumerate(columns):
+        (target + k.integer(number) * pitch).store(0, column)
+
+
+def _pack_a_row(
+    k: Builder, target: Value, source: Value, stride: Value, rows: Value, height: Value
+) -> None:
+    lanes = k.target.lanes(target.type.element)  # type: ignore[union-attr]
+    with k.either(stride.equals(1)) as (then, otherwise):
+        with then, k.loop(rows, step=lanes) as turn:
+            (target + turn.index).store(0, k.load_first(source + turn.index, rows - turn.index))
+        with otherwise, k.loop(height) as turn:
+            target[turn.index] = source[k.minimum(turn.index, rows - 1) * stride]
+
+
+def _pack_a_square(
+    k: Builder, target: Value, source: Value, stride: Value, rows: Value, height: Value, count: Value
+) -> None:
+    lanes = k.target.lanes(target.type.element)  # type: ignore[union-attr]
+    groups = (height + (lanes - 1)) // lanes
+    with k.loop(groups) as turn:
+        # The last group first: what it writes past its rows is then overwritten by the others.
+        row = (groups - 1 - turn.index) * lanes
+        last = rows - 1
+        sources = [source + k.minimum(row + i, last) * stride for i in range(lanes)]
+        _transpose_square(k, sources, count, target + row, height)
+
+
+def emit_pack_a(module: KernelModule, scalar: Scalar) -> Function:
+    """Define `_pack_a(target, source, stride, rows, height, count, offsets, runs)` and return it.
+
+    target[k·height + i] = source[i·stride + offsets[k]]; rows past `rows` hold anything.
+    """
+    pointer = Pointer(scalar)
+    lanes = module.target.lanes(scalar)
+    parameters = {
+        "target": pointer, "source": pointer, "stride": i64, "rows": i64, "height": i64,
+        "count": i64, "offsets": _INDEX, "runs": _INDEX,
+    }  # fmt: skip
+    with module.function("_pack_a", parameters, inline="never") as opened:
+        k, target, source, stride, rows, height, count, offsets, runs = opened
+        at = k.cell(i64, 0)
+        with k.repeat_while(lambda: at.get() < count):
+            place = at.get()
+            run = k.minimum(runs[place], lanes)
+            here = target + place * height
+            there = source + offsets[place]
+            squares = k.both(run > _WORTH_A_TRANSPOSE, stride > 1)
+            squares = k.either_true(squares, k.both(run > _WORTH_A_TRANSPOSE, stride < 1))
+            with k.either(squares) as (then, otherwise):
+                with then:
+                    _pack_a_square(k, here, there, stride, rows, height, run)
+                    at.set(place + run)
+                with otherwise:
+                    _pack_a_row(k, here, there, stride, rows, height)
+                    at.set(place + 1)
+        handle: Function = k.handle
+    return handle
+
+
+class _PanelB:
+    """What the ways of packing a panel of B share: where it goes, comes from, and its tables."""
+
+    def __init__(self, k: Builder, scalar: Scalar, width: int, values: list[Value]) -> None:
+        self.k = k
+        self.scalar = scalar
+        self.width = width
+        self.lanes = k.target.lanes(scalar)
+        self.target, self.source, self.count, self.valid, self.slack = values[:5]
+        self.k_offsets, self.k_runs, self.offsets, self.runs = values[5:]
+
+    def row(self, place: Value) -> tuple[Value, Value]:
+        return self.target + place * self.width, self.source + self.k_offsets[place]
+
+    def copy_rows(self) -> None:
+        """The columns lie side by side: copy a row of registers for each k."""
+        with self.k.loop(self.count) as turn:
+            here, there = self.row(turn.index)
+            there = there + self.offsets[0]
+            for lane in range(0, self.width, self.lanes):
+                here.store(lane, there.load(lane, lanes=self.lanes))
+
+    def copy_runs(self) -> None:
+        """The columns fall into runs: copy run after run for each k."""
+        k = self.k
+        pieces, place, origin, length = (k.stack(i64, self.width + 1) for _ in range(4))
+        pieces[0] = 0
+        at = k.cell(i64, 0)
+        with k.repeat_while(lambda: at.get() < self.valid):
+            begin = at.get()
+            run = self.runs[begin]
+            with k.loop(run, step=self.lanes) as turn:
+                number = pieces[0]
+                place[number] = begin + turn.index
+                origin[number] = self.offsets[begin] + turn.index
+                length[number] = run - turn.index
+                pieces[0] = number + 1
+            at.set(begin + run)
+        with k.either(self.slack.equals(1)) as (then, otherwise):
+            with then:
+                self._copy_pieces(pieces[0], place, origin, None)
+            with otherwise:
+                self._copy_pieces(pieces[0], place, origin, length)
+
+    def _copy_pieces(self, pieces: Value, place: Value, origin: Value, length: Value | None) -> None:
+        k = self.k
+        with k.loop(self.count) as turn:
+            here, there = self.row(turn.index)
+            with k.loop(pieces) as piece:
+                read = there + origin[piece.index]
+                if length is None:
+                    content = read.load(0, lanes=self.lanes)
+                else:
+                    content = k.load_first(read, length[piece.index])
+                (here + place[piece.index]).store(0, content)
+
+    def copy_squares(self) -> None:
+        """k runs in memory: turn squares of registers, where a run is long enough."""
+        k = self.k
+        at = k.cell(i64, 0)
+        with k.repeat_while(lambda: at.get() < self.count):
+            place = at.get()
+            run = k.minimum(self.k_runs[place], self.lanes)
+            with k.either(run > _WORTH_A_TRANSPOSE) as (then, otherwise):
+                with then:
+                    self._copy_square(place, run)
+                    at.set(place + run)
+                with otherwise:
+                    self.gather_row(place)
+                    at.set(place + 1)
+
+    def _copy_square(self, place: Value, run: Value) -> None:
+        here, there = self.row(place)
+        with self.k.loop(self.valid, step=self.lanes) as turn:
+            sources = [there + self.offsets[turn.index + lane] for lane in range(self.lanes)]
+            _transpose_square(self.k, sources, run, here + turn.index, self.width)
+
+    def gather_row(self, place: Value) -> None:
+        """Nothing runs: copy scalars."""
+        here, there = self.row(place)
+        with self.k.loop(self.valid) as turn:
+            here[turn.index] = there[self.offsets[turn.index]]
+
+
+def _choose(panel: _PanelB) -> None:
+    k = panel.k
+    run = panel.runs[0]
+    with k.either(k.both(run >= panel.width, panel.valid.equals(panel.width))) as (rows, others):
+        with rows:
+            panel.copy_rows()
+        with others:
+            k_runs = k.both(run < panel.valid, panel.k_runs[0] > run)
+            with k.either(k_runs) as (squares, along):
+                with squares:
+                    panel.copy_squares()
+                with along, k.either(run > 1) as (runs, scattered):
+                    with runs:
+                        panel.copy_runs()
+                    with scattered, k.loop(panel.count) as turn:
+                        panel.gather_row(turn.index)
+
+
+def emit_pack_b(module: KernelModule, scalar: Scalar, width: int) -> Function:
+    """Define `_pack_b(target, source, count, valid, slack, k_offsets, k_runs, offsets, runs)`.
+
+    target[k·width + j] = source[k_offsets[k] + offsets[j]]; columns past `valid` hold anything.
+    `slack` is 1 where a register may be read past the end of what `source` covers.
+    """
+    pointer = Pointer(scalar)
+    parameters = {
+        "target": pointer, "source": pointer, "count": i64, "valid": i64, "slack": i64,
+        "k_offsets": _INDEX, "k_runs": _INDEX, "offsets": _INDEX, "runs": _INDEX,
+    }  # fmt: skip
+    with module.function("_pack_b", parameters, inline="never") as (k, *values):
+        with k.when(values[2] > 0):
+            _choose(_PanelB(k, scalar, width, values))
+        handle: Function = k.handle
+    return handle

@@ -1,0 +1,38 @@
+"""Register tiles and cache blocks of the matrix kernels: data, one row for each kind of vector.
+
+A tile of `rows` × `vectors` accumulators stays in registers; `k_block` rows of a packed panel of B stay
+in the first cache, `m_tiles` packed tiles of A in the second. `heights` are the tile heights that are
+compiled. Only `k_block` shows in the results: it says after how many products a sum goes to memory.
+"""
+
+from dataclasses import dataclass
+
+from lamina.codegen.target import Target
+from lamina.codegen.types import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """How a matrix product is cut."""
+
+    rows: int
+    vectors: int
+    unroll: int
+    k_block: int
+    m_tiles: int
+    heights: tuple[int, ...]
+
+
+_WIDE = Tile(14, 2, 2, 256, 32, (1, 2, 4, 6, 8, 10, 12, 14))
+_NARROW = Tile(6, 2, 2, 256, 32, (1, 2, 4, 6))
+_TILES = {"avx512": _WIDE, "avx2": _NARROW, "sse4.2": _NARROW, "scalar": Tile(3, 2, 1, 256, 32, (1, 3))}
+
+
+def tile_for(target: Target) -> Tile:
+    """Return the tile of a target."""
+    return _TILES[target.name]
+
+
+def columns(tile: Tile, target: Target, scalar: Scalar) -> int:
+    """Return how many columns a tile has: the width of a packed panel of B."""
+    return tile.vectors * target.lanes(scalar)

@@ -1,0 +1,27 @@
+"""Memory: storages, the arrays laid out in them, and the pool they are lent from."""
+
+from lamina.memory.array import Array, Spec, empty, full, of_numpy
+from lamina.memory.pool import PoolStats, TensorPool, pool, set_cap
+from lamina.memory.storage import Storage, allocate, map_file
+
+__all__ = [
+    "Array",
+    "PoolStats",
+    "Spec",
+    "Storage",
+    "TensorPool",
+    "allocate",
+    "empty",
+    "full",
+    "map_file",
+    "of_numpy",
+    "pool",
+    "reset_peak",
+    "set_cap",
+    "stats",
+    "trim",
+]
+
+stats = pool.stats
+reset_peak = pool.reset_peak
+trim = pool.trim

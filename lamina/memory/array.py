@@ -1,0 +1,124 @@
+"""Array: pointer, layout and dtype. What kernels take, and what a tensor adds its history to."""
+
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from lamina import layout as lay
+from lamina.dtypes import DType, from_numpy
+from lamina.errors import LayoutError
+from lamina.layout import Layout, Shape
+from lamina.memory.storage import Storage, allocate
+
+NDArray = np.ndarray[Any, np.dtype[Any]]
+
+
+class Spec(NamedTuple):
+    """What is known of a value before it is computed."""
+
+    shape: Shape
+    dtype: DType
+
+
+@final
+class Array:
+    """Elements of one dtype, laid out in a storage. Handing one over moves no bytes."""
+
+    __slots__ = ("_numpy", "dtype", "layout", "storage")
+
+    def __init__(
+        self, storage: Storage, layout: Layout, dtype: DType, view: NDArray | None = None
+    ) -> None:
+        self.storage = storage
+        self.layout = layout
+        self.dtype = dtype
+        self._numpy = view
+
+    @property
+    def shape(self) -> Shape:
+        return self.layout.shape
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Steps between neighbours along each axis, in elements."""
+        return self.layout.strides
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(self.layout.shape, self.dtype)
+
+    @property
+    def address(self) -> int:
+        """Address of the element at index 0 of every axis."""
+        return self.storage.address + self.layout.offset * self.dtype.itemsize
+
+    def numpy(self) -> NDArray:
+        """Return a numpy array of the same memory; it keeps the memory alive."""
+        if self._numpy is None:
+            shape, strides, offset = self.layout
+            size = self.dtype.itemsize
+            self._numpy = np.ndarray(
+                shape,
+                self.dtype.numpy,
+                self.storage.buffer,
+                offset * size,
+                tuple(s * size for s in strides),
+            )
+        return self._numpy
+
+    def with_layout(self, layout: Layout) -> "Array":
+        """Return the same storage seen through another layout."""
+        return Array(self.storage, layout, self.dtype)
+
+
+def empty(shape: Shape, dtype: DType) -> Array:
+    """Return an array in C order from the pool, its content undefined."""
+    layout = lay.contiguous(shape)
+    return Array(allocate(layout.size * dtype.itemsize), layout, dtype)
+
+
+def full(shape: Shape, dtype: DType, value: Any) -> Array:
+    """Return an array in C order from the pool with one number everywhere."""
+    array = empty(shape, dtype)
+    array.numpy()[...] = value
+    return array
+
+
+def of_numpy(array: NDArray) -> Array:
+    """Return an array that shares the memory of a numpy array.
+
+    LayoutError where its strides do not step by whole elements.
+    """
+    dtype = from_numpy(array.dtype)
+    flags = array.flags
+    if flags.c_contiguous:
+        nbytes, layout = array.nbytes, lay.contiguous(array.shape)
+        # Extension types (bfloat16) do not export a buffer of their own.
+        buffer = array.reshape(-1).view(np.uint8) if array.dtype.isbuiltin != 1 else array
+        return Array(Storage(buffer, nbytes, writable=flags.writeable), layout, dtype, array)
+    return _of_strided(array, dtype)
+
+
+def _of_strided(array: NDArray, dtype: DType) -> Array:
+    size = dtype.itemsize
+    if any(s % size for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        raise LayoutError(
+            f"strides {array.strides} of the array are not multiples of its item size {size}; "
+            "pass numpy.ascontiguousarray(array)"
+        )
+    strides = tuple(
+        0 if n <= 1 else s // size for s, n in zip(array.strides, array.shape, strict=True)
+    )
+    low, high = Layout(array.shape, strides).span
+    lowest = array[
+        tuple(
+            slice(n - 1, None) if s < 0 else slice(None)
+            for n, s in zip(array.shape, strides, strict=True)
+        )
+    ]
+    nbytes = (high - low) * size
+    buffer = np.lib.stride_tricks.as_strided(
+        lowest, (high - low,), (size,), writeable=array.flags.writeable
+    ).view(np.uint8)
+    storage = Storage(buffer, nbytes, writable=array.flags.writeable)
+    return Array(storage, Layout(array.shape, strides, -low), dtype, array)

@@ -1,0 +1,113 @@
+"""The op families that work element by element, and what their derivatives share."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+
+from lamina import dtypes
+from lamina.dtypes import DType
+from lamina.errors import DTypeError, ShapeError
+from lamina.layout import broadcast_shapes
+from lamina.memory import Array, Spec, empty
+from lamina.memory.array import NDArray
+from lamina.ops.registry import Arrays, Op, Promotion, Value, adopt
+
+Kinds = frozenset[dtypes.Kind]
+NUMERIC: Kinds = frozenset({"signed", "unsigned", "float", "complex"})
+REAL: Kinds = frozenset({"signed", "unsigned", "float"})
+FLOATING: Kinds = frozenset({"float", "complex"})
+REAL_FLOATING: Kinds = frozenset({"float"})
+INTEGRAL: Kinds = frozenset({"bool", "signed", "unsigned"})
+BOOLEAN: Kinds = frozenset({"bool"})
+ANY: Kinds = NUMERIC | BOOLEAN
+
+
+class Pointwise(Op):
+    """An op whose output at an index depends on the inputs there alone; inputs broadcast."""
+
+    __slots__ = ()
+    kinds: Kinds = REAL_FLOATING
+    promotion: Promotion = "float"
+
+    @abstractmethod
+    def ref(self, *inputs: NDArray) -> Any: ...
+
+    def result(self, dtype: DType) -> DType:
+        """Return the dtype that comes of inputs of `dtype`."""
+        return dtype
+
+    def infer(self, *inputs: Spec) -> Spec:
+        dtype = inputs[-1].dtype
+        if dtype.kind not in self.kinds:
+            raise DTypeError(
+                f"{self.name}: {dtype.name} given, expected {' or '.join(sorted(self.kinds))}; "
+                "convert it with .to(dtype)"
+            )
+        first = inputs[0].shape
+        if len(inputs) == 1 or all(x.shape == first for x in inputs[1:]):
+            return Spec(first, self.result(dtype))
+        try:
+            return Spec(broadcast_shapes(*(x.shape for x in inputs)), self.result(dtype))
+        except ShapeError as error:
+            raise ShapeError(f"{self.name}: {error}") from None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Elementwise(Pointwise):
+    """A row of the elementwise table: a name, a numpy function and a derivative."""
+
+    name: str
+    fn: Callable[..., Any]
+    grad: Callable[..., tuple[Any, ...]] | None = None
+    kinds: Kinds = REAL_FLOATING
+    promotion: Promotion = "float"
+    saves: tuple[int, ...] | None = None
+    returns: Literal["same", "bool", "real"] = "same"
+    bilinear: bool = False
+
+    @property
+    def differentiable(self) -> bool:  # type: ignore[override]
+        return self.grad is not None
+
+    def result(self, dtype: DType) -> DType:
+        match self.returns:
+            case "same":
+                return dtype
+            case "bool":
+                return dtypes.bool_
+            case "real":
+                return dtypes.real_of(dtype)
+
+    def ref(self, *inputs: NDArray) -> Any:
+        return self.fn(*inputs)
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        if self.grad is None:
+            return Pointwise.vjp(self, grad, out, *inputs)
+        return self.grad(grad, out, *inputs)
+
+    def run(self, *inputs: Array) -> Arrays:
+        expected = self.infer(*[x.spec for x in inputs])
+        arrays = [x.numpy() for x in inputs]
+        with np.errstate(all="ignore"):
+            if isinstance(self.fn, np.ufunc):
+                out = empty(*expected)
+                self.fn(*arrays, out=out.numpy())
+                return out
+            return adopt(self.fn(*arrays), expected)
+
+
+def unbroadcast(grad: Value, like: Value) -> Value:
+    """Return `grad` summed over the axes along which `like` was stretched to its shape."""
+    shape = like.shape
+    if grad.shape == shape:
+        return grad
+    lead = len(grad.shape) - len(shape)
+    axes = tuple(
+        a for a in range(len(grad.shape)) if a < lead or (shape[a - lead] == 1 != grad.shape[a])
+    )
+    return grad.sum(axis=axes, keepdims=True).reshape(shape)

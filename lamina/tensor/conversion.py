@@ -1,0 +1,89 @@
+"""What users hand in, made into arrays."""
+
+from typing import Any
+
+import numpy as np
+
+from lamina import dtypes
+from lamina.dtypes import DType
+from lamina.errors import ArgumentError, DTypeError
+from lamina.memory import Array, of_numpy
+from lamina.memory.array import NDArray
+from lamina.ops.registry import Operand
+
+
+def _elements(tensor: Any) -> NDArray:
+    values: NDArray = tensor.array.numpy()
+    return values
+
+
+def array_of(data: Any, dtype: Any = None, *, copy: bool) -> Array:
+    """Return numbers, nested sequences, tensors or arrays as an Array, of `dtype` if given."""
+    wanted = None if dtype is None else dtypes.as_dtype(dtype)
+    if isinstance(data, Operand):
+        values = _elements(data)
+    elif isinstance(data, np.ndarray | np.generic):
+        values = np.asarray(data)
+    elif isinstance(data, bool | int | float | complex):
+        own = wanted or dtypes.of_scalar(data, None)
+        return of_numpy(_convert(data, own))
+    elif isinstance(data, list | tuple):
+        return of_numpy(_of_sequence(data, wanted))
+    else:
+        values = np.asarray(data)
+    if wanted is not None and values.dtype != wanted.numpy:
+        return of_numpy(values.astype(wanted.numpy))
+    return of_numpy(np.array(values, order="C") if copy else values)
+
+
+def _convert(value: Any, dtype: DType) -> Any:
+    try:
+        return np.array(value, dtype.numpy)
+    except OverflowError:
+        raise ArgumentError(
+            f"{value} is outside the range of {dtype.name}; choose a wider dtype"
+        ) from None
+
+
+def _of_sequence(data: Any, wanted: DType | None) -> Any:
+    plain = [_plain(x) for x in data]
+    try:
+        values = np.array(plain, wanted.numpy if wanted else None, order="C")
+    except ValueError as error:
+        raise ArgumentError(
+            f"nested sequences of unequal lengths were given ({error}); make the rows equally long"
+        ) from None
+    if wanted is None:
+        if values.size == 0 or (values.dtype == np.float64 and not _holds_arrays(data)):
+            return values.astype(dtypes.default_float.numpy)
+        if values.dtype == np.complex128 and not _holds_arrays(data):
+            return values.astype(np.complex64)
+    if values.dtype == object:
+        raise DTypeError("the sequence holds something that is not a number; give numbers only")
+    return values
+
+
+def _plain(entry: Any) -> Any:
+    if isinstance(entry, Operand):
+        return _elements(entry)
+    return [_plain(x) for x in entry] if isinstance(entry, list | tuple) else entry
+
+
+def _holds_arrays(data: Any) -> bool:
+    if isinstance(data, list | tuple):
+        return any(_holds_arrays(x) for x in data)
+    return isinstance(data, Operand | np.ndarray | np.generic)
+
+
+def dtype_beside(value: Any, beside: DType | None) -> DType:
+    """Return the dtype of what is no tensor, as an operand beside tensors of `beside`."""
+    if isinstance(value, np.ndarray | np.generic) and not isinstance(value, float | complex):
+        return dtypes.from_numpy(value.dtype)
+    if isinstance(value, bool | int | float | complex):
+        return dtypes.of_scalar(value, beside)
+    if isinstance(value, list | tuple):
+        return array_of(value, copy=False).dtype
+    raise DTypeError(
+        f"{type(value).__name__} given where a tensor or number is expected; "
+        "make a tensor of it with lamina.tensor()"
+    )

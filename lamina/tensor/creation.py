@@ -1,0 +1,252 @@
+"""Making tensors: from data, filled, counted, mapped from files."""
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from lamina import dtypes
+from lamina import layout as lay
+from lamina.dtypes import DType
+from lamina.errors import ArgumentError, DTypeError, FileFormatError, LayoutError
+from lamina.layout import Shape
+from lamina.memory import Array, map_file, of_numpy
+from lamina.memory import empty as empty_array
+from lamina.tensor.conversion import array_of
+from lamina.tensor.core import Tensor, check_device, wrap
+from lamina.tensor.shaping import sizes
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor with a copy of `data`: a number, nested sequences, an array or a tensor.
+
+    Python floats become float32, ints int64, bools bool, unless `dtype` says otherwise.
+
+    >>> tensor([[1, 2], [3, 4]], dtype="float32")
+    Tensor([[1., 2.],
+            [3., 4.]])
+    """
+    check_device(device)
+    return Tensor(data, dtype=dtype, requires_grad=requires_grad)
+
+
+def asarray(
+    obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None
+) -> Tensor:
+    """Return `obj` as a tensor, sharing its memory where it can and `copy` allows.
+
+    `copy=True` always copies; `copy=False` raises LayoutError where sharing is impossible.
+    """
+    check_device(device)
+    if isinstance(obj, Tensor):
+        wanted = obj.dtype if dtype is None else dtypes.as_dtype(dtype)
+        if wanted is obj.dtype:
+            return obj.clone() if copy else obj
+    shares = isinstance(obj, Tensor | np.ndarray) or hasattr(obj, "__dlpack__") or _has_buffer(obj)
+    source = obj if not shares or isinstance(obj, Tensor | np.ndarray) else np.asarray(obj)
+    array = array_of(source, dtype, copy=bool(copy))
+    if copy is False and not (shares and _same_memory(source, array)):
+        raise LayoutError(f"a {type(obj).__name__} cannot be shared as asked; pass copy=None")
+    return wrap(array)
+
+
+def _has_buffer(obj: Any) -> bool:
+    try:
+        memoryview(obj)
+    except TypeError:
+        return False
+    return True
+
+
+def _same_memory(source: Any, array: Array) -> bool:
+    values = source.array.numpy() if isinstance(source, Tensor) else np.asarray(source)
+    return values.size == 0 or np.shares_memory(values, array.numpy())
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    """Return a tensor that shares the memory of a numpy array; a read-only array gives a read-only
+    one.
+
+    >>> a = np.zeros(2, np.float32)
+    >>> from_numpy(a).add_(1.0)
+    Tensor([1., 1.])
+    >>> a
+    array([1., 1.], dtype=float32)
+    """
+    if not isinstance(array, np.ndarray):
+        raise DTypeError(f"from_numpy was given {type(array).__name__}; expected a numpy array")
+    return wrap(of_numpy(array))
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """Return a tensor of the memory that another library offers by the DLPack protocol."""
+    check_device(device)
+    if isinstance(x, Tensor):
+        return x.clone() if copy else x.detach()
+    return wrap(of_numpy(np.from_dlpack(x, copy=copy)))
+
+
+def from_file(
+    path: str | os.PathLike[str],
+    dtype: Any = dtypes.default_float,
+    shape: int | Shape | None = None,
+    *,
+    offset: int = 0,
+    writable: bool = False,
+) -> Tensor:
+    """Return a tensor mapped from a file of raw elements; pages are read as they are touched.
+
+    The elements start at byte `offset`, in native byte order. Without `shape`, all that follow, as
+    one axis. FileFormatError where the file is too short.
+    """
+    wanted = dtypes.as_dtype(dtype)
+    storage = map_file(path, writable=writable)
+    available = storage.nbytes - offset
+    if shape is None:
+        shape = (max(available, 0) // wanted.itemsize,)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    needed = math.prod(shape) * wanted.itemsize
+    if any(n < 0 for n in shape) or not 0 <= needed <= available or offset < 0:
+        raise FileFormatError(
+            f"{path} holds {storage.nbytes} bytes; shape {shape} of {wanted.name} from byte "
+            f"{offset} needs {offset + needed}"
+        )
+    if offset % wanted.itemsize:
+        raise LayoutError(f"offset {offset} is not a multiple of the item size {wanted.itemsize}")
+    layout = lay.contiguous(shape)._replace(offset=offset // wanted.itemsize)
+    return wrap(Array(storage, layout, wanted))
+
+
+def empty(
+    *shape: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor whose elements are whatever the memory held."""
+    check_device(device)
+    found = wrap(empty_array(checked_sizes(shape), _dtype_or(dtype, dtypes.default_float)))
+    return found.requires_grad_(requires_grad)
+
+
+def checked_sizes(given: tuple[Any, ...]) -> Shape:
+    """Return sizes given singly or as one sequence; ArgumentError for a negative one."""
+    found = sizes(given)
+    if any(n < 0 for n in found):
+        raise ArgumentError(f"shape {found} given; expected sizes of 0 or more")
+    return found
+
+
+def _dtype_or(dtype: Any, default: DType) -> DType:
+    return default if dtype is None else dtypes.as_dtype(dtype)
+
+
+def full(
+    shape: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Return a tensor of one number everywhere.
+
+    >>> full((2,), 7)
+    Tensor([7, 7])
+    """
+    default = (
+        dtypes.of_scalar(fill_value, None)
+        if not isinstance(fill_value, Tensor)
+        else fill_value.dtype
+    )
+    found = empty(shape, dtype=_dtype_or(dtype, default), device=device)
+    found.array.numpy()[...] = array_of(fill_value, found.dtype, copy=False).numpy()
+    return found.requires_grad_(requires_grad)
+
+
+def zeros(
+    *shape: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor of zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
+    found = empty(*shape, dtype=dtype, device=device)
+    found.array.numpy()[...] = 0
+    return found.requires_grad_(requires_grad)
+
+
+def ones(*shape: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of ones."""
+    found = empty(*shape, dtype=dtype, device=device)
+    found.array.numpy()[...] = 1
+    return found.requires_grad_(requires_grad)
+
+
+def empty_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Return an uninitialised tensor of the shape and dtype of `x`."""
+    return empty(x.shape, dtype=_dtype_or(dtype, x.dtype), device=device)
+
+
+def zeros_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Return zeros of the shape and dtype of `x`."""
+    return zeros(x.shape, dtype=_dtype_or(dtype, x.dtype), device=device)
+
+
+def ones_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Return ones of the shape and dtype of `x`."""
+    return ones(x.shape, dtype=_dtype_or(dtype, x.dtype), device=device)
+
+
+def full_like(x: Tensor, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Return one number everywhere, in the shape and dtype of `x`."""
+    return full(x.shape, fill_value, dtype=_dtype_or(dtype, x.dtype), device=device)
+
+
+def arange(
+    start: float,
+    /,
+    stop: float | None = None,
+    step: float = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+) -> Tensor:
+    """Return start, start + step, … short of `stop`; with one number, from 0 to it.
+
+    >>> arange(3)
+    Tensor([0, 1, 2])
+    """
+    check_device(device)
+    first, last = (0, start) if stop is None else (start, stop)
+    if step == 0:
+        raise ArgumentError("arange: step 0 given; expected another number")
+    whole = all(isinstance(n, int) for n in (first, last, step))
+    wanted = _dtype_or(dtype, dtypes.default_int if whole else dtypes.default_float)
+    count = max(math.ceil((last - first) / step), 0)
+    steps: Any = np.arange(count, dtype=np.int64 if whole else np.float64)
+    values = steps * step + first
+    return wrap(of_numpy(values.astype(wanted.numpy)))
+
+
+def linspace(
+    start: Any,
+    stop: Any,
+    /,
+    num: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    endpoint: bool = True,
+) -> Tensor:
+    """Return `num` numbers evenly spaced from `start` to `stop`, with or without that endpoint."""
+    check_device(device)
+    default = dtypes.complex64 if isinstance(start + stop, complex) else dtypes.default_float
+    values = np.linspace(start, stop, num, endpoint=endpoint)
+    return wrap(of_numpy(values.astype(_dtype_or(dtype, default).numpy)))
+
+
+def eye(
+    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None
+) -> Tensor:
+    """Return ones on the k-th diagonal, zeros elsewhere."""
+    check_device(device)
+    wanted = _dtype_or(dtype, dtypes.default_float)
+    return wrap(of_numpy(np.eye(n_rows, n_cols, k, dtype=wanted.numpy)))

@@ -1,0 +1,153 @@
+"""Methods that write into a tensor's own memory. Each bumps the storage's version."""
+
+from typing import Any, Self
+
+import numpy as np
+
+from lamina.autograd.grad_mode import state
+from lamina.errors import DTypeError
+from lamina.memory import Array
+from lamina.ops import arithmetic as ops
+from lamina.ops.arithmetic import cast
+from lamina.ops.pointwise import Elementwise
+from lamina.ops.registry import Op, Operand
+from lamina.tensor.views import assign, check_write
+
+Tensor = Any
+
+
+class InPlace(Operand):
+    """`x += y`, `x.copy_(y)` and the like. Recorded like any op, unless `x` is a leaf."""
+
+    __slots__ = ()
+
+    array: Array
+    requires_grad: bool
+
+    def _update(self, op: Op, other: Any) -> Self:
+        """Replace self by op(self, other)."""
+        tracked = state.grad_enabled and (
+            self.requires_grad or getattr(other, "requires_grad", False)
+        )
+        if not tracked and isinstance(op, Elementwise) and self._is_beside(other):
+            check_write(self, tracked=False)
+            mine = self.array.numpy()
+            value = other.array.numpy() if isinstance(other, InPlace) else other
+            with np.errstate(all="ignore"):
+                op.fn(mine, value, out=mine)
+            self.array.storage.version += 1
+            return self
+        return self._replace(self.apply(op, (self, other)))
+
+    def _is_beside(self, other: Any) -> bool:
+        """Whether numpy would compute with `other` in this tensor's own dtype and shape."""
+        if isinstance(other, InPlace):
+            return (
+                other.array.dtype is self.array.dtype
+                and other.array.shape == self.array.shape
+                and other.array.storage is not self.array.storage
+            )
+        return type(other) is float and self.array.dtype.kind == "float"
+
+    def _replace(self, value: Tensor) -> Self:
+        mine, theirs = self.array.dtype, value.dtype
+        if theirs is not mine and theirs.kind != mine.kind:
+            raise DTypeError(
+                f"a {theirs.name} result cannot be written in place to a {mine.name} tensor; "
+                f"convert it with .to(lamina.{mine.name}), or do not work in place"
+            )
+        assign(self, cast(value, mine))
+        return self
+
+    def __iadd__(self, other: Any) -> Self:
+        return self._update(ops.add, other)
+
+    def __isub__(self, other: Any) -> Self:
+        return self._update(ops.subtract, other)
+
+    def __imul__(self, other: Any) -> Self:
+        return self._update(ops.multiply, other)
+
+    def __itruediv__(self, other: Any) -> Self:
+        return self._update(ops.divide, other)
+
+    def __ifloordiv__(self, other: Any) -> Self:
+        return self._update(ops.floor_divide, other)
+
+    def __imod__(self, other: Any) -> Self:
+        return self._update(ops.remainder, other)
+
+    def __ipow__(self, other: Any) -> Self:
+        return self._update(ops.power, other)
+
+    def __imatmul__(self, other: Any) -> Self:
+        return self._replace(self @ other)
+
+    def __iand__(self, other: Any) -> Self:
+        return self._update(ops.bitwise_and, other)
+
+    def __ior__(self, other: Any) -> Self:
+        return self._update(ops.bitwise_or, other)
+
+    def __ixor__(self, other: Any) -> Self:
+        return self._update(ops.bitwise_xor, other)
+
+    def __ilshift__(self, other: Any) -> Self:
+        return self._update(ops.bitwise_left_shift, other)
+
+    def __irshift__(self, other: Any) -> Self:
+        return self._update(ops.bitwise_right_shift, other)
+
+    def add_(self, other: Any, *, alpha: float = 1) -> Self:
+        """Add alpha·other in place."""
+        return self._update(ops.add, other if alpha == 1 else other * alpha)
+
+    def sub_(self, other: Any, *, alpha: float = 1) -> Self:
+        """Subtract alpha·other in place."""
+        return self._update(ops.subtract, other if alpha == 1 else other * alpha)
+
+    def mul_(self, other: Any) -> Self:
+        """Multiply in place."""
+        return self._update(ops.multiply, other)
+
+    def div_(self, other: Any) -> Self:
+        """Divide in place."""
+        return self._update(ops.divide, other)
+
+    def pow_(self, exponent: Any) -> Self:
+        """Raise to a power in place."""
+        return self._update(ops.power, exponent)
+
+    def lerp_(self, end: Tensor, weight: float) -> Self:
+        """Move towards `end` by the share `weight`, in place."""
+        return self._replace(self + (end - self) * weight)
+
+    def addcmul_(self, first: Tensor, second: Tensor, *, value: float = 1) -> Self:
+        """Add value·first·second in place."""
+        return self._update(ops.add, first * second * value)
+
+    def addcdiv_(self, first: Tensor, second: Tensor, *, value: float = 1) -> Self:
+        """Add value·first/second in place."""
+        return self._update(ops.add, first / second * value)
+
+    def copy_(self, source: Any) -> Self:
+        """Write `source`, broadcast and converted, over this tensor."""
+        value = source if isinstance(source, InPlace) else self.new_tensor(source)  # type: ignore[attr-defined]
+        assign(self, cast(value, self.array.dtype).expand(self.array.shape))
+        return self
+
+    def fill_(self, value: Any) -> Self:
+        """Write one number everywhere."""
+        return self.copy_(value)
+
+    def zero_(self) -> Self:
+        """Write 0 everywhere."""
+        return self.copy_(0)
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Self:
+        """Limit to the range from `min` to `max` in place."""
+        return self._replace(self.clamp(min, max))  # type: ignore[attr-defined]
+
+    def masked_fill_(self, mask: Tensor, value: Any) -> Self:
+        """Write `value` where `mask` holds."""
+        return self._replace(ops.where(mask, value, self))

@@ -1,0 +1,28 @@
+"""What every test may ask for."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # pictures are written, never shown
+
+# The same examples on every run; a busy machine must not fail a test by its clock.
+settings.register_profile("lamina", derandomize=True, deadline=None, database=None)
+settings.load_profile("lamina")
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[[str], str]:
+    """A function that runs code in a fresh interpreter, warnings as errors: gives its output."""
+
+    def run(code: str) -> str:
+        command = [sys.executable, "-W", "error", "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
