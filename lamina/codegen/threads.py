@@ -34,6 +34,7 @@ class _Scratch(threading.local):
 
 
 _scratch = _Scratch()
+_workspace = _Scratch()
 
 
 @dataclass(slots=True)
@@ -138,3 +139,8 @@ def set_num_threads(count: int) -> None:
 def run(entry: Entry, arguments: int, scratch_bytes: int, *, threads: int) -> None:
     """Call `entry(arguments, scratch)` on up to `threads` threads of the team, the caller's included."""
     _team.run(entry, arguments, scratch_bytes, threads=threads)
+
+
+def workspace(size: int) -> int:
+    """Return the address of `size` bytes for data between two kernels; the thread's next call reuses it."""
+    return _workspace.reserve(size)

@@ -10,7 +10,6 @@ matrix multiplication" (2008), with B's panel packed just before it is used.
 """
 
 import ctypes
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -18,16 +17,19 @@ from itertools import accumulate
 from lamina.codegen import jit, threads
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import host_target
-from lamina.codegen.types import Pointer, Scalar, f32, f64, i8, i64
+from lamina.codegen.types import Pointer, Scalar, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.micro import emit_micro
-from lamina.kernels.pack import AXES, emit_pack_a, emit_pack_b, emit_table
+from lamina.kernels.operand import AXES, Axes, flat, product
+from lamina.kernels.pack import emit_pack_a, emit_pack_b, emit_table
+from lamina.kernels.scalars import SCALARS
 from lamina.kernels.tiles import Tile, columns, tile_for
 
-SCALARS = {"float32": f32, "float64": f64}
+
 _FIELDS = (
     "counter", "chunks", "out", "a", "b", "m", "n", "k", "out_row", "a_row", "b_row",
     "m_chunk", "n_chunk", "m_chunks", "n_chunks", "k_block", "direct", "slack",
+    "step", "k_step",
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _COLUMN_AXES = len(_FIELDS)
@@ -38,8 +40,6 @@ _ArgumentBlock = ctypes.c_int64 * _ARGUMENTS
 _FLOPS_WORTH_A_THREAD = 4_000_000
 _CHUNKS_A_THREAD = 4
 _PANELS_A_CHUNK = 4
-
-Axes = Sequence[tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,9 @@ class _Chunk:
             self.count = k.minimum(self.get("k_block"), self.get("k") - start)
             self.adds = k.select(turn.index > 0, k.integer(1), k.integer(0))
             sum_axes = self.args + _SUM_AXES
-            k.call(self.parts.table, sum_axes, start, self.count, *self.k_tables)
+            k.call(
+                self.parts.table, sum_axes, start, self.count, self.get("k_step"), *self.k_tables
+            )
             self._pack_a()
             self._columns()
 
@@ -155,19 +157,20 @@ class _Chunk:
         with self.k.loop(self.stop, start=self.column, step=self.width) as turn:
             self.valid = self.k.minimum(self.stop - turn.index, self.width)
             self.k.call(
-                self.parts.table, self.args + _COLUMN_AXES, turn.index, self.valid, *self.n_tables
-            )
+                self.parts.table, self.args + _COLUMN_AXES, turn.index, self.valid,
+                self.get("step"), *self.n_tables,
+            )  # fmt: skip
             self._clamp_columns()
             self._panel()
 
     def _clamp_columns(self) -> None:
-        offsets = self.n_tables[0]
+        offsets = self.n_tables[2]
         with self.k.loop(self.width, start=self.valid) as turn:
             offsets[turn.index] = offsets[0]
 
     def _panel(self) -> None:
         k = self.k
-        offsets, runs = self.n_tables[:2]
+        offsets, runs = self.n_tables[2:]
         is_whole = k.both(runs[0] >= self.width, self.valid.equals(self.width))
         is_direct = k.both(is_whole, self.get("direct").equals(1))
         pitch = k.select(is_direct, self.get("b_row"), k.integer(self.width))
@@ -176,7 +179,7 @@ class _Chunk:
         with k.when(k.both(is_direct.equals(0), self.count > 0)):
             k.call(
                 self.parts.pack_b, self.panel_b, self.b, self.count, self.valid, self.get("slack"),
-                self.k_tables[2], self.k_tables[3], offsets, runs,
+                self.get("step"), self.get("k_step"), self.k_tables[2], self.k_tables[3], offsets, runs,
             )  # fmt: skip
         with k.loop(_ceil_div(self.rows, self.tile.rows)) as turn:
             self._tile(turn.index, panel, pitch)
@@ -186,19 +189,19 @@ class _Chunk:
         row, rows = self._tile_rows(index)
         height = self.parts.compiled_height(k, rows)
         place = self.out + row * self.get("out_row")
-        fits = k.both(self.n_tables[3][0] >= self.width, self.valid.equals(self.width))
+        fits = k.both(self.n_tables[1][0] >= self.width, self.valid.equals(self.width))
         fits = k.both(fits, rows.equals(height))
         a = self._packed(index)
         with k.either(fits) as (whole, part):
             with whole:
-                c = place + self.n_tables[2][0]
+                c = place + self.n_tables[0][0]
                 self._micro(height, a, panel, pitch, c, self.get("out_row"), self.adds)
             with part:
                 zero = k.integer(0)
                 self._micro(height, a, panel, pitch, self.tile_c, k.integer(self.width), zero)
                 k.call(
                     self.parts.scatter, place, self.get("out_row"), self.tile_c, rows, self.valid,
-                    self.adds, self.n_tables[2], self.n_tables[3],
+                    self.adds, self.n_tables[0], self.n_tables[1],
                 )  # fmt: skip
 
     def _micro(self, height: Value, a: Value, b: Value, pitch: Value, c: Value, row: Value,
@@ -317,7 +320,8 @@ def _engine(dtype: str) -> _Engine:
 class Contraction:
     """One product to compute; axes are (size, stride, stride …), outermost first.
 
-    `columns` have strides in b and out, `sums` in a and b, `batch` in out, a and b.
+    `columns` have strides in out and b, `sums` in a and b, `batch` in out, a and b. `slack` says that
+    two registers may be read past the end of b.
     """
 
     dtype: str
@@ -342,33 +346,27 @@ class Contraction:
         )
 
     def _fill(self, block: "ctypes.Array[ctypes.c_int64]", tile: Tile, width: int) -> int:
-        n, k, z = (_product(axes) for axes in (self.columns, self.sums, self.batch))
+        n, k, z = (product(axes) for axes in (self.columns, self.sums, self.batch))
         worthwhile = 1 + 2 * self.m * n * k * z // _FLOPS_WORTH_A_THREAD
         workers = min(threads.num_threads(), worthwhile)
         m_chunk, n_chunk = _cut(self.m, n, z, tile, width, workers)
         m_chunks, n_chunks = -(-self.m // m_chunk), -(-n // n_chunk)
         b_row = self.sums[-1][2] if self.sums else 0
-        direct = len(self.sums) < 2 and self.m <= 2 * tile.rows
+        step = _step(self.columns, self.slack)
+        direct = len(self.sums) < 2 and self.m <= 2 * tile.rows and step == 1
         block[: len(_FIELDS)] = [
             0, m_chunks * n_chunks * z, self.out, self.a, self.b, self.m, n, k,
             self.out_row, self.a_row, b_row, m_chunk, n_chunk, m_chunks, n_chunks,
             _k_block(k, tile), direct, self.slack,
+            step, _step(self.sums, self.slack),
         ]  # fmt: skip
-        block[_COLUMN_AXES:] = [*_flat(self.columns, 2), *_flat(self.sums, 2), *_flat(self.batch, 3)]
+        block[_COLUMN_AXES:] = [*flat(self.columns, 2), *flat(self.sums, 2), *flat(self.batch, 3)]
         return min(workers, m_chunks * n_chunks * z)
 
 
-def _product(axes: Axes) -> int:
-    total = 1
-    for axis in axes:
-        total *= axis[0]
-    return total
-
-
-def _flat(axes: Axes, strides: int) -> list[int]:
-    """Return sizes, then strides, of `axes` filled up to four with axes of size 1."""
-    filled = [(1, *[0] * strides)] * (AXES - len(axes)) + [tuple(axis) for axis in axes]
-    return [number for row in zip(*filled, strict=True) for number in row]
+def _step(axes: Axes, slack: bool) -> int:
+    """Return how far apart in b the elements are that count as a run along `axes`."""
+    return 2 if slack and axes and axes[-1][2] == 2 else 1
 
 
 def _k_block(k: int, tile: Tile) -> int:

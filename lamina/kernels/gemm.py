@@ -1,9 +1,9 @@
 """Matrix product of strided views."""
 
 from lamina.errors import DTypeError, ShapeError
-from lamina.kernels.contract import SCALARS, Contraction
-from lamina.kernels.operand import Operand, coalesce
-from lamina.kernels.pack import AXES
+from lamina.kernels.contract import Contraction
+from lamina.kernels.operand import AXES, Operand, coalesce
+from lamina.kernels.scalars import SCALARS
 
 
 def gemm(out: Operand, a: Operand, b: Operand) -> None:
@@ -80,7 +80,7 @@ def _run(
         m=m,
         out_row=out.strides[-2],
         a_row=a.strides[-2],
-        columns=[(n, b.strides[-1], out.strides[-1])],
+        columns=[(n, out.strides[-1], b.strides[-1])],
         sums=[(a.shape[-1], a.strides[-1], b.strides[-2])],
         batch=batch,
     ).run()

@@ -1,9 +1,12 @@
 """What kernels ask of a tensor: an address, a shape, strides, a dtype's name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 Shape = tuple[int, ...]
+Axes = Sequence[tuple[int, ...]]
+AXES = 4
 
 
 class Named(Protocol):
@@ -65,3 +68,28 @@ def coalesce(axes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
         else:
             merged.append((size, *strides))
     return merged
+
+
+def product(axes: Axes) -> int:
+    """Return how many elements `axes` run over.
+
+    >>> product([(2, 12), (3, 4)])
+    6
+    """
+    total = 1
+    for axis in axes:
+        total *= axis[0]
+    return total
+
+
+def flat(axes: Axes, strides: int) -> list[int]:
+    """Return sizes, then each kind of stride, of `axes` filled up to four with axes of size 1.
+
+    >>> flat([(2, 12), (3, 4)], 1)
+    [1, 1, 2, 3, 0, 0, 12, 4]
+    """
+    missing = AXES - len(axes)
+    numbers = [1] * missing + [axis[0] for axis in axes]
+    for which in range(1, strides + 1):
+        numbers += [0] * missing + [axis[which] for axis in axes]
+    return numbers

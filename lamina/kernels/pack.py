@@ -9,8 +9,8 @@ past the part they fill, into what is filled next or into the slack at the end o
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.types import Pointer, Scalar, i64
 from lamina.codegen.values import Value
+from lamina.kernels.operand import AXES
 
-AXES = 4
 _WORTH_A_TRANSPOSE = 3
 
 _INDEX = Pointer(i64)
@@ -48,46 +48,44 @@ def _advance(k: Builder, axes: Value, state: list[Value]) -> list[Value]:
     return [*digits, first, second]
 
 
-def _fill_runs(k: Builder, offsets: Value, runs: Value, count: Value) -> None:
+def _fill_runs(k: Builder, offsets: Value, runs: Value, count: Value, step: Value | int) -> None:
     last = count - 1
     runs[last] = 1
     with k.loop(last, carry=[k.integer(1)]) as turn:
         place = last - 1 - turn.index
-        runs_on = offsets[place + 1].equals(offsets[place] + 1)
+        runs_on = offsets[place + 1].equals(offsets[place] + step)
         run = k.select(runs_on, turn.carried[0] + 1, k.integer(1))
         runs[place] = run
         turn.next = [run]
 
 
 def emit_table(module: KernelModule) -> Function:
-    """Define `_table(axes, start, count, first, first_runs, second, second_runs)` and return it.
+    """Define `_table(axes, start, count, step, first, first_runs, second, second_runs)`.
 
     `axes` holds 4 sizes, then 4 strides for the first table, then 4 for the second; the innermost axis
-    comes last. Fills `count` entries, those of the indices from `start` on.
+    comes last. Fills `count` entries, those of the indices from `start` on. Runs of the table of B,
+    which is the second, are of elements `step` apart.
     """
     parameters = {
-        "axes": _INDEX, "start": i64, "count": i64,
+        "axes": _INDEX, "start": i64, "count": i64, "step": i64,
         "first": _INDEX, "first_runs": _INDEX, "second": _INDEX, "second_runs": _INDEX,
     }  # fmt: skip
     with module.function("_table", parameters, inline="never") as opened:
-        k, axes, start, count, first, first_runs, second, second_runs = opened
+        k, axes, start, count, step, first, first_runs, second, second_runs = opened
         with k.loop(count, carry=_odometer(k, axes, start)) as turn:
             first[turn.index] = turn.carried[AXES]
             second[turn.index] = turn.carried[AXES + 1]
             turn.next = _advance(k, axes, turn.carried)
         with k.when(count > 0):
-            _fill_runs(k, first, first_runs, count)
-            _fill_runs(k, second, second_runs, count)
+            _fill_runs(k, first, first_runs, count, 1)
+            _fill_runs(k, second, second_runs, count, step)
         handle: Function = k.handle
     return handle
 
 
-def _transpose_square(
-    k: Builder, sources: list[Value], count: Value, target: Value, pitch: Value | int
-) -> None:
-    """Write the first `count` scalars at each source as columns, `pitch` apart from row to row."""
-    columns = k.transpose([k.load_first(source, count) for source in sources])
-    for number, column in enumerate(columns):
+def _transpose_square(k: Builder, rows: list[Value], target: Value, pitch: Value | int) -> None:
+    """Write a square of registers as columns, `pitch` scalars apart from row to row."""
+    for number, column in enumerate(k.transpose(rows)):
         (target + k.integer(number) * pitch).store(0, column)
 
 
@@ -112,7 +110,8 @@ def _pack_a_square(
         row = (groups - 1 - turn.index) * lanes
         last = rows - 1
         sources = [source + k.minimum(row + i, last) * stride for i in range(lanes)]
-        _transpose_square(k, sources, count, target + row, height)
+        squares = [k.load_first(source, count) for source in sources]
+        _transpose_square(k, squares, target + row, height)
 
 
 def emit_pack_a(module: KernelModule, scalar: Scalar) -> Function:
@@ -152,14 +151,24 @@ class _PanelB:
 
     def __init__(self, k: Builder, scalar: Scalar, width: int, values: list[Value]) -> None:
         self.k = k
-        self.scalar = scalar
         self.width = width
         self.lanes = k.target.lanes(scalar)
-        self.target, self.source, self.count, self.valid, self.slack = values[:5]
-        self.k_offsets, self.k_runs, self.offsets, self.runs = values[5:]
+        self.target, self.source, self.count, self.valid = values[:4]
+        self.slack, self.step, self.k_step = values[4:7]
+        self.k_offsets, self.k_runs, self.offsets, self.runs = values[7:]
 
     def row(self, place: Value) -> tuple[Value, Value]:
         return self.target + place * self.width, self.source + self.k_offsets[place]
+
+    def load(self, source: Value, left: Value | None, every: int) -> Value:
+        """Return a register of the elements `every` apart; past `left` nothing is read if given."""
+        if left is not None:
+            return self.k.load_first(source, left)
+        low = source.load(0, lanes=self.lanes)
+        if every == 1:
+            return low
+        high = source.load(self.lanes, lanes=self.lanes)
+        return self.k.shuffle(low, high, range(0, 2 * self.lanes, 2))
 
     def copy_rows(self) -> None:
         """The columns lie side by side: copy a row of registers for each k."""
@@ -172,36 +181,36 @@ class _PanelB:
     def copy_runs(self) -> None:
         """The columns fall into runs: copy run after run for each k."""
         k = self.k
-        pieces, place, origin, length = (k.stack(i64, self.width + 1) for _ in range(4))
-        pieces[0] = 0
+        place, origin, length = (k.stack(i64, self.width + 1) for _ in range(3))
+        pieces = k.cell(i64, 0)
         at = k.cell(i64, 0)
         with k.repeat_while(lambda: at.get() < self.valid):
             begin = at.get()
             run = self.runs[begin]
             with k.loop(run, step=self.lanes) as turn:
-                number = pieces[0]
+                number = pieces.get()
                 place[number] = begin + turn.index
-                origin[number] = self.offsets[begin] + turn.index
+                origin[number] = self.offsets[begin] + turn.index * self.step
                 length[number] = run - turn.index
-                pieces[0] = number + 1
+                pieces.set(number + 1)
             at.set(begin + run)
-        with k.either(self.slack.equals(1)) as (then, otherwise):
-            with then:
-                self._copy_pieces(pieces[0], place, origin, None)
-            with otherwise:
-                self._copy_pieces(pieces[0], place, origin, length)
+        self._copy_pieces(pieces.get(), place, origin, length)
 
-    def _copy_pieces(self, pieces: Value, place: Value, origin: Value, length: Value | None) -> None:
-        k = self.k
-        with k.loop(self.count) as turn:
-            here, there = self.row(turn.index)
-            with k.loop(pieces) as piece:
-                read = there + origin[piece.index]
-                if length is None:
-                    content = read.load(0, lanes=self.lanes)
-                else:
-                    content = k.load_first(read, length[piece.index])
-                (here + place[piece.index]).store(0, content)
+    def _copy_pieces(self, pieces: Value, place: Value, origin: Value, length: Value) -> None:
+        for way, condition in self._ways(self.step):
+            with self.k.when(condition), self.k.loop(self.count) as turn:
+                here, there = self.row(turn.index)
+                with self.k.loop(pieces) as piece:
+                    left = length[piece.index] if way == "careful" else None
+                    every = 2 if way == "every second" else 1
+                    content = self.load(there + origin[piece.index], left, every)
+                    (here + place[piece.index]).store(0, content)
+
+    def _ways(self, step: Value) -> list[tuple[str, Value]]:
+        """Return the ways to load a run, each with the condition under which it is taken."""
+        twos = step.equals(2)
+        free = self.k.both(self.slack.equals(1), step.equals(1))
+        return [("every second", twos), ("free", free), ("careful", self.slack.equals(0))]
 
     def copy_squares(self) -> None:
         """k runs in memory: turn squares of registers, where a run is long enough."""
@@ -220,9 +229,13 @@ class _PanelB:
 
     def _copy_square(self, place: Value, run: Value) -> None:
         here, there = self.row(place)
-        with self.k.loop(self.valid, step=self.lanes) as turn:
-            sources = [there + self.offsets[turn.index + lane] for lane in range(self.lanes)]
-            _transpose_square(self.k, sources, run, here + turn.index, self.width)
+        for way, condition in self._ways(self.k_step):
+            with self.k.when(condition), self.k.loop(self.valid, step=self.lanes) as turn:
+                sources = [there + self.offsets[turn.index + lane] for lane in range(self.lanes)]
+                left = run if way == "careful" else None
+                every = 2 if way == "every second" else 1
+                rows = [self.load(source, left, every) for source in sources]
+                _transpose_square(self.k, rows, here + turn.index, self.width)
 
     def gather_row(self, place: Value) -> None:
         """Nothing runs: copy scalars."""
@@ -234,7 +247,8 @@ class _PanelB:
 def _choose(panel: _PanelB) -> None:
     k = panel.k
     run = panel.runs[0]
-    with k.either(k.both(run >= panel.width, panel.valid.equals(panel.width))) as (rows, others):
+    whole = k.both(panel.step.equals(1), panel.valid.equals(panel.width))
+    with k.either(k.both(run >= panel.width, whole)) as (rows, others):
         with rows:
             panel.copy_rows()
         with others:
@@ -250,14 +264,16 @@ def _choose(panel: _PanelB) -> None:
 
 
 def emit_pack_b(module: KernelModule, scalar: Scalar, width: int) -> Function:
-    """Define `_pack_b(target, source, count, valid, slack, k_offsets, k_runs, offsets, runs)`.
+    """Define `_pack_b(target, source, count, valid, slack, step, k_step, …tables)` and return it.
 
     target[k·width + j] = source[k_offsets[k] + offsets[j]]; columns past `valid` hold anything.
-    `slack` is 1 where a register may be read past the end of what `source` covers.
+    `slack` is 1 where two registers may be read past the end of what `source` covers. Columns run in
+    elements `step` apart, k in elements `k_step` apart; either is 1, or 2 where there is slack.
     """
     pointer = Pointer(scalar)
     parameters = {
         "target": pointer, "source": pointer, "count": i64, "valid": i64, "slack": i64,
+        "step": i64, "k_step": i64,
         "k_offsets": _INDEX, "k_runs": _INDEX, "offsets": _INDEX, "runs": _INDEX,
     }  # fmt: skip
     with module.function("_pack_b", parameters, inline="never") as (k, *values):

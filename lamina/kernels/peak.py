@@ -8,7 +8,7 @@ from lamina.codegen import jit
 from lamina.codegen.builder import KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, f32, i8, i64
-from lamina.kernels.contract import SCALARS
+from lamina.kernels.scalars import SCALARS
 
 _CHAINS = 12
 _UNROLL = 8

@@ -35,6 +35,10 @@ class Interchange(Operand):
             return values.astype(dtype)
         return np.array(values) if copy else values
 
+    def __buffer__(self, flags: int) -> memoryview:
+        """Export the memory by the buffer protocol (Python 3.12 and later ask for it here)."""
+        return memoryview(self.numpy())
+
     def tolist(self) -> Any:
         """Return the elements as nested lists of Python numbers (a number for a 0-d tensor)."""
         values = self.array.numpy()

@@ -1,0 +1,53 @@
+"""The command line, run as a user runs it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def lamina_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    code = "from lamina.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_doctor_names_the_machine(tmp_path: Path) -> None:
+    done = lamina_command("doctor", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for said in ("SIMD target", "cgroup quota", "caches", "FMA peak", "bandwidth", "llvmlite"):
+        assert said in done.stdout
+    peak = re.search(r"FMA peak, float32\W+([\d.]+) GFLOP/s", done.stdout)
+    assert peak
+    assert float(peak[1]) > 1
+
+
+@pytest.mark.parametrize("arguments", [("quickstart", "--epochs", "0"), ("no-such-command",)])
+def test_wrong_arguments_are_refused(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = lamina_command(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Error" in done.stderr
+
+
+def test_quickstart_gives_the_same_numbers_for_any_thread_count(tmp_path: Path) -> None:
+    said = []
+    for threads in ("1", "2", "3"):
+        out = tmp_path / threads
+        done = lamina_command(
+            *("quickstart", "--epochs", "2", "--threads", threads, "--out", str(out)), cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        said.append(re.findall(r"([\d.]+)% of held-out|loss ([\d.]+)", done.stdout))
+        assert (out / "digits.png").stat().st_size > 10_000
+    assert said[0]
+    assert said[0] == said[1] == said[2]
+    checkpoints = {(tmp_path / t / "digits.lamina").read_bytes() for t in ("1", "2", "3")}
+    assert len(checkpoints) == 1
