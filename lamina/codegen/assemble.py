@@ -29,7 +29,7 @@ def _optimised(module: KernelModule) -> Any:
         parsed.verify()
     except RuntimeError as error:
         raise CompileError(f"LLVM rejects the kernel for {module.target.name}: {error}") from error
-    # Kernels say themselves what is unrolled and what is a vector: LLVM's own choices make them spill.
+    # Kernels say themselves what is unrolled and what is a vector: LLVM's own choices spill.
     options = llvm.binding.create_pipeline_tuning_options(speed_level=3)
     options.loop_unrolling = False
     options.loop_vectorization = False

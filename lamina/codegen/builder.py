@@ -1,10 +1,11 @@
 """The kernel language: staged Python that emits LLVM IR.
 
 A kernel is a Python function that is run once with symbolic values. Python's `for` unrolls;
-`Builder.loop` makes a loop that runs in the kernel, and what it carries from one turn to the next is
-named. Vectors are as wide as the target's registers.
+`Builder.loop` makes a loop that runs in the kernel, and what it carries from one turn to the next
+is named. Vectors are as wide as the target's registers.
 
 >>> from lamina.codegen.target import SCALAR
+>>> from lamina.codegen.types import f32
 >>> module = KernelModule(SCALAR)
 >>> with module.function("add_one", {"x": Pointer(f32), "n": i64}) as (k, x, n):
 ...     with k.loop(n) as turn:
@@ -22,11 +23,9 @@ from typing import Any
 
 from lamina.codegen import llvm
 from lamina.codegen.target import Target
-from lamina.codegen.types import Pointer, Scalar, Type, Vector, element_of, f32, i64, integer_like
+from lamina.codegen.types import Pointer, Scalar, Type, Vector, element_of, i64, integer_like
 from lamina.codegen.values import Number, Value, constant, splat
 from lamina.errors import CompileError
-
-__all__ = ["Builder", "Cell", "Function", "KernelModule", "Loop", "f32", "i64"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,11 @@ class KernelModule:
     def function(
         self, name: str, parameters: dict[str, Type], *, inline: str = "auto"
     ) -> Iterator[Any]:
-        """Define a function; gives (builder, value of each parameter …), and `.handle` on the builder.
+        """Define a function; gives (builder, value of each parameter …), and `.handle` on the
+        builder.
 
-        `inline` is "always", "never" or "auto". A function named with a leading underscore is private.
+        `inline` is "always", "never" or "auto". A function named with a leading underscore is
+        private.
         """
         kinds = [kind.llvm_type() for kind in parameters.values()]
         handle = llvm.ir.Function(
@@ -187,12 +188,14 @@ class Builder:
     ) -> Iterator[Loop]:
         """Run the body for index = start, start + step, … < stop.
 
-        `carry` gives the first values of `turn.carried`; the body sets `turn.next`, and after the loop
-        `turn.results` holds what the last turn set, or `carry` where no turn ran.
+        `carry` gives the first values of `turn.carried`; the body sets `turn.next`, and after the
+        loop `turn.results` holds what the last turn set, or `carry` where no turn ran.
         """
         start, stop, step = self.integer(start), self.integer(stop), self.integer(step)
         entry = self.emit.block
-        head, body, after = (self.emit.append_basic_block(name) for name in ("head", "body", "after"))
+        head, body, after = (
+            self.emit.append_basic_block(name) for name in ("head", "body", "after")
+        )
         self.emit.branch(head)
         self.emit.position_at_end(head)
         index = self.emit.phi(start.ir.type)
@@ -218,7 +221,9 @@ class Builder:
     @contextmanager
     def repeat_while(self, condition: Callable[[], Value]) -> Iterator[None]:
         """Run the body as long as `condition`, evaluated before each turn, holds."""
-        head, body, after = (self.emit.append_basic_block(name) for name in ("test", "turn", "done"))
+        head, body, after = (
+            self.emit.append_basic_block(name) for name in ("test", "turn", "done")
+        )
         self.emit.branch(head)
         self.emit.position_at_end(head)
         self.emit.cbranch(condition().ir, body, after)
@@ -235,7 +240,9 @@ class Builder:
 
     @contextmanager
     def either(self, condition: Value) -> Iterator[tuple[Any, Any]]:
-        """Give two contexts, one for each outcome of `condition`: `with then: … with otherwise: …`."""
+        """Give two contexts, one for each outcome of `condition`: `with then: … with otherwise:
+        …`.
+        """
         with self.emit.if_else(condition.ir) as branches:
             yield branches
 
@@ -274,7 +281,7 @@ class Builder:
         return self._intrinsic(name, result, parameters)
 
     def store_first(self, pointer: Value, value: Value, count: Value) -> None:
-        """Write the first `count` lanes of `value` at `pointer`; memory past them is not touched."""
+        """Write the first `count` lanes of `value` at `pointer`; memory past them is left alone."""
         scalar = element_of(pointer.type)
         if not self.target.has_masks:
             self._store_lane_by_lane(pointer, value, count)

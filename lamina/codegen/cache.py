@@ -1,8 +1,8 @@
 """Object code on disk: private, checked before use, bounded in bytes.
 
-An entry is one file: 32 bytes of SHA-256 over the rest, then the object code. It is written beside its
-place and renamed, so that a reader sees a whole entry or none, and any number of processes may write
-the same one. A damaged entry counts as missing.
+An entry is one file: 32 bytes of SHA-256 over the rest, then the object code. It is written beside
+its place and renamed, so that a reader sees a whole entry or none, and any number of processes may
+write the same one. A damaged entry counts as missing.
 """
 
 import hashlib
@@ -38,7 +38,9 @@ class DiskCache:
         return code
 
     def put(self, key: str, code: bytes) -> None:
-        """Store object code under `key`; a folder that cannot be written leaves it out of the cache."""
+        """Store object code under `key`; a folder that cannot be written leaves it out of the
+        cache.
+        """
         if len(code) + _CHECKSUM_BYTES > self.cap_bytes:
             return
         try:
@@ -49,7 +51,9 @@ class DiskCache:
 
     def trim(self, *, keep: str = "") -> None:
         """Remove the least recently used entries until the rest fits the cap; `keep` goes last."""
-        entries = sorted(self._entries(), key=lambda entry: (entry[2] == self._path(keep), entry[0]))
+        entries = sorted(
+            self._entries(), key=lambda entry: (entry[2] == self._path(keep), entry[0])
+        )
         total = sum(size for _, size, _ in entries)
         for _, size, path in entries:
             if total <= self.cap_bytes:

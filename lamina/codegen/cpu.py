@@ -52,7 +52,9 @@ def _cache_sizes() -> dict[str, int]:
     sizes: dict[str, int] = {}
     for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
         if (index / "type").read_text().strip() != "Instruction":
-            sizes[(index / "level").read_text().strip()] = _size((index / "size").read_text().strip())
+            sizes[(index / "level").read_text().strip()] = _size(
+                (index / "size").read_text().strip()
+            )
     return sizes
 
 
@@ -95,7 +97,9 @@ def _quota_v1(root: Path) -> float | None:
 
 
 def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Return how many cores' worth of time the control group allows, or None where it sets no limit."""
+    """Return how many cores' worth of time the control group allows, or None where it sets no
+    limit.
+    """
     quota = _quota_v2(root)
     return quota if quota is not None else _quota_v1(root)
 

@@ -1,8 +1,8 @@
 """Object code to functions that ctypes can call, without LLVM.
 
 The sections of one ELF64 object file are laid out in one anonymous mapping, relocated, and made
-executable and read-only. Kernels call nothing outside themselves but the memory routines of libc, which
-LLVM may use for plain copies. https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html
+executable and read-only. Kernels call nothing outside themselves but the memory routines of libc,
+which LLVM may use for plain copies. https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html
 """
 
 import ctypes
@@ -66,7 +66,9 @@ def _text_at(data: bytes, offset: int) -> str:
 def _sections(data: bytes) -> list[_Section]:
     (table,) = struct.unpack_from("<Q", data, 40)
     entry, count = struct.unpack_from("<HH", data, 58)
-    return [_Section(*struct.unpack_from("<IIQQQQIIQQ", data, table + i * entry)) for i in range(count)]
+    return [
+        _Section(*struct.unpack_from("<IIQQQQIIQQ", data, table + i * entry)) for i in range(count)
+    ]
 
 
 def _symbols(data: bytes, sections: list[_Section]) -> list[tuple[str, _Symbol]]:
@@ -131,7 +133,7 @@ def _protect(base: int, size: int) -> None:
 
 
 def load(data: bytes) -> LoadedCode:
-    """Return the code of an object file, placed in memory and ready to call; raises CompileError."""
+    """Return the code of an object file, in memory and ready to call; raises CompileError."""
     sections = _sections(data)
     symbols = _symbols(data, sections)
     outside = sorted({name for name, symbol in symbols if symbol.section == 0 and name})

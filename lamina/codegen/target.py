@@ -1,4 +1,6 @@
-"""SIMD targets as a table of frozen data; the kernel language knows no instruction set but these rows."""
+"""SIMD targets as a table of frozen data; the kernel language knows no instruction set but these
+rows.
+"""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,9 +31,7 @@ class Target:
 
 SCALAR = Target("scalar", "x86_64", "x86-64", (), 0, 16, has_fma=False, has_masks=False)
 SSE42 = replace(SCALAR, name="sse4.2", cpu="x86-64-v2", features=("sse4.2",), vector_bytes=16)
-AVX2 = Target(
-    "avx2", "x86_64", "x86-64-v3", ("avx2", "fma"), 32, 16, has_fma=True, has_masks=True
-)
+AVX2 = Target("avx2", "x86_64", "x86-64-v3", ("avx2", "fma"), 32, 16, has_fma=True, has_masks=True)
 AVX512 = replace(
     AVX2,
     name="avx512",

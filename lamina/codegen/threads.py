@@ -1,8 +1,8 @@
 """One team of threads per process; work is claimed in chunks, so a stalled thread holds nobody.
 
-`run(entry, arguments, scratch_bytes)` calls `entry(arguments, scratch)` on every thread of the team.
-The kernel claims chunks from a counter inside its arguments until none is left. A second caller that
-comes while the team works runs alone, with the same bits.
+`run(entry, arguments, scratch_bytes)` calls `entry(arguments, scratch)` on every thread of the
+team. The kernel claims chunks from a counter inside its arguments until none is left. A second
+caller that comes while the team works runs alone, with the same bits.
 """
 
 import ctypes
@@ -94,9 +94,10 @@ class Team:
         helpers = self._workers[: threads - 1]
         for worker in helpers:
             worker.begin((entry, arguments, scratch_bytes))
-        entry(arguments, _scratch.address)
-        for worker in helpers:
-            worker.done.acquire()
+        try:
+            entry(arguments, _scratch.address)
+        finally:
+            _wait_for(helpers)
 
     def resize(self, size: int) -> None:
         """Change the size; threads that are no longer wanted end."""
@@ -105,6 +106,20 @@ class Team:
             for worker in self._workers[size - 1 :]:
                 worker.retire()
             del self._workers[size - 1 :]
+
+
+def _wait_for(workers: list[_Worker]) -> None:
+    """Wait even where Ctrl-C comes meanwhile: workers write to memory of the caller."""
+    waiting = list(workers)
+    interruption: KeyboardInterrupt | None = None
+    while waiting:
+        try:
+            waiting[-1].done.acquire()
+            waiting.pop()
+        except KeyboardInterrupt as error:
+            interruption = error
+    if interruption is not None:
+        raise interruption
 
 
 _team = Team(settings.num_threads or usable_cores())
@@ -130,17 +145,21 @@ def num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Use `count` threads from now on; results do not depend on it. Raises ArgumentError below 1."""
+    """Use `count` threads from now on; results stay the same. Raises ArgumentError below 1."""
     if count < 1:
         raise ArgumentError(f"set_num_threads({count}): expected at least 1 thread")
     _team.resize(count)
 
 
 def run(entry: Entry, arguments: int, scratch_bytes: int, *, threads: int) -> None:
-    """Call `entry(arguments, scratch)` on up to `threads` threads of the team, the caller's included."""
+    """Call `entry(arguments, scratch)` on up to `threads` threads of the team, the caller's
+    included.
+    """
     _team.run(entry, arguments, scratch_bytes, threads=threads)
 
 
 def workspace(size: int) -> int:
-    """Return the address of `size` bytes for data between two kernels; the thread's next call reuses it."""
+    """Return the address of `size` bytes for data between two kernels; the thread's next call
+    reuses it.
+    """
     return _workspace.reserve(size)

@@ -1,7 +1,7 @@
 """Values of the kernel language: what `a + b` emits.
 
-A `Value` belongs to the builder that made it. Python numbers take the type of the other operand, and a
-scalar meeting a vector is copied to all lanes.
+A `Value` belongs to the builder that made it. Python numbers take the type of the other operand,
+and a scalar meeting a vector is copied to all lanes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ _BITS = {"&": "and_", "|": "or_", "^": "xor", "<<": "shl", ">>": "lshr"}
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A number, vector or address known when the kernel runs. Integer `//` and `%` round towards zero."""
+    """A number, vector or address known when the kernel runs. Integer `//` and `%` round towards
+    zero.
+    """
 
     emit: Any
     ir: Any

@@ -2,11 +2,11 @@
 
     out[z, m, n] = Σ_k a[z, m, k] · b[z, k, n]
 
-n and k stand for up to four axes each (a convolution's pixels, channels and taps), z for up to four
-batch axes. Work is cut into chunks of the output; a chunk packs what it needs itself, so that threads
-meet nowhere, and sums over all of k, in blocks of a length that only k decides: the same bits come out
-however the output is cut. The loops are those of Goto and van de Geijn, "Anatomy of high-performance
-matrix multiplication" (2008), with B's panel packed just before it is used.
+n and k stand for up to four axes each (a convolution's pixels, channels and taps), z for up to
+four batch axes. Work is cut into chunks of the output; a chunk packs what it needs itself, so that
+threads meet nowhere, and sums over all of k, in blocks of a length that only k decides: the same
+bits come out however the output is cut. The loops are those of Goto and van de Geijn, "Anatomy of
+high-performance matrix multiplication" (2008), with B's panel packed just before it is used.
 """
 
 import ctypes
@@ -17,14 +17,14 @@ from itertools import accumulate
 from lamina.codegen import jit, threads
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import host_target
-from lamina.codegen.types import Pointer, Scalar, i8, i64
+from lamina.codegen.types import Pointer, Scalar, Type, element_of, i8, i64
 from lamina.codegen.values import Value
+from lamina.kernels.launch import Place, Step
 from lamina.kernels.micro import emit_micro
 from lamina.kernels.operand import AXES, Axes, flat, product
 from lamina.kernels.pack import emit_pack_a, emit_pack_b, emit_table
 from lamina.kernels.scalars import SCALARS
-from lamina.kernels.tiles import Tile, columns, tile_for
-
+from lamina.kernels.tiles import Tile, columns, m_tiles_in_cache, tile_for
 
 _FIELDS = (
     "counter", "chunks", "out", "a", "b", "m", "n", "k", "out_row", "a_row", "b_row",
@@ -37,7 +37,7 @@ _SUM_AXES = _COLUMN_AXES + 3 * AXES
 _BATCH_AXES = _SUM_AXES + 3 * AXES
 _ARGUMENTS = _BATCH_AXES + 4 * AXES
 _ArgumentBlock = ctypes.c_int64 * _ARGUMENTS
-_FLOPS_WORTH_A_THREAD = 4_000_000
+_FLOPS_WORTH_A_THREAD = 40_000_000
 _CHUNKS_A_THREAD = 4
 _PANELS_A_CHUNK = 4
 
@@ -66,7 +66,9 @@ def _scratch(tile: Tile, scalar: Scalar, width: int, lanes: int) -> _Scratch:
 class _Chunk:
     """Emits the work on one chunk: the loops around the micro-kernels."""
 
-    def __init__(self, k: Builder, scalar: Scalar, parts: "_Parts", args: Value, scratch: Value) -> None:
+    def __init__(
+        self, k: Builder, scalar: Scalar, parts: "_Parts", args: Value, scratch: Value
+    ) -> None:
         self.k = k
         self.scalar = scalar
         self.parts = parts
@@ -123,7 +125,8 @@ class _Chunk:
     def _tile_rows(self, index: Value) -> tuple[Value, Value]:
         """Return the first row of tile `index` and its number of rows.
 
-        A last tile of under a third would leave the FMA units waiting: it shares with the one before.
+        A last tile of under a third would leave the FMA units waiting: it shares with the one
+        before.
         """
         k, full = self.k, self.tile.rows
         rest = self.rows % full
@@ -179,7 +182,8 @@ class _Chunk:
         with k.when(k.both(is_direct.equals(0), self.count > 0)):
             k.call(
                 self.parts.pack_b, self.panel_b, self.b, self.count, self.valid, self.get("slack"),
-                self.get("step"), self.get("k_step"), self.k_tables[2], self.k_tables[3], offsets, runs,
+                self.get("step"), self.get("k_step"),
+                self.k_tables[2], self.k_tables[3], offsets, runs,
             )  # fmt: skip
         with k.loop(_ceil_div(self.rows, self.tile.rows)) as turn:
             self._tile(turn.index, panel, pitch)
@@ -242,9 +246,9 @@ def _tables(k: Builder, start: Value, length: int) -> list[Value]:
 
 
 def _emit_scatter(module: KernelModule, scalar: Scalar, width: int) -> Function:
-    """Define `_scatter(out, row, tile, rows, valid, adds, offsets, runs)`: a tile to any columns."""
+    """Define `_scatter(out, row, tile, rows, valid, adds, offsets, runs)`: a tile to any place."""
     pointer, index = Pointer(scalar), Pointer(i64)
-    parameters = {
+    parameters: dict[str, Type] = {
         "out": pointer, "row": i64, "tile": pointer, "rows": i64, "valid": i64, "adds": i64,
         "offsets": index, "runs": index,
     }  # fmt: skip
@@ -252,18 +256,37 @@ def _emit_scatter(module: KernelModule, scalar: Scalar, width: int) -> Function:
         k, out, row, tile, rows, valid, adds, offsets, runs = opened
         with k.loop(rows) as line:
             here, there = tile + line.index * width, out + line.index * row
-            at = k.cell(i64, 0)
-            with k.repeat_while(lambda: at.get() < valid):
-                begin = at.get()
-                run = k.minimum(runs[begin], valid - begin)
-                _scatter_run(k, there + offsets[begin], here + begin, run, adds)
-                at.set(begin + run)
+            with k.either(runs[0] > 1) as (runs_on, scattered):
+                with runs_on:
+                    _scatter_runs(k, there, here, valid, adds, offsets, runs)
+                with scattered:
+                    _scatter_scalars(k, there, here, valid, adds, offsets)
         handle: Function = k.handle
     return handle
 
 
+def _scatter_runs(
+    k: Builder, out: Value, tile: Value, valid: Value, adds: Value, offsets: Value, runs: Value
+) -> None:
+    at = k.cell(i64, 0)
+    with k.repeat_while(lambda: at.get() < valid):
+        begin = at.get()
+        run = k.minimum(runs[begin], valid - begin)
+        _scatter_run(k, out + offsets[begin], tile + begin, run, adds)
+        at.set(begin + run)
+
+
+def _scatter_scalars(
+    k: Builder, out: Value, tile: Value, valid: Value, adds: Value, offsets: Value
+) -> None:
+    for number in (0, 1):
+        with k.when(adds.equals(number)), k.loop(valid) as turn:
+            place, content = offsets[turn.index], tile[turn.index]
+            out[place] = out[place] + content if number else content
+
+
 def _scatter_run(k: Builder, out: Value, tile: Value, run: Value, adds: Value) -> None:
-    lanes = k.target.lanes(out.type.element)  # type: ignore[union-attr]
+    lanes = k.target.lanes(element_of(out.type))
     with k.loop(run, step=lanes) as turn:
         place, left = out + turn.index, run - turn.index
         content = (tile + turn.index).load(0, lanes=lanes)
@@ -289,7 +312,11 @@ def emit_contraction(module: KernelModule, dtype: str) -> None:
         scatter=_emit_scatter(module, scalar, width),
         micro={height: emit_micro(module, scalar, tile, height) for height in tile.heights},
     )
-    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (k, args, scratch):
+    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
+        k,
+        args,
+        scratch,
+    ):
         chunk = _Chunk(k, scalar, parts, args, scratch)
         number = k.cell(i64, k.claim(args))
         with k.repeat_while(lambda: number.get() < chunk.get("chunks")):
@@ -303,6 +330,7 @@ class _Engine:
 
     entry: jit.Entry
     tile: Tile
+    m_tiles: int
     width: int
     scratch_bytes: int
 
@@ -313,21 +341,22 @@ def _engine(dtype: str) -> _Engine:
     tile = tile_for(target)
     width = columns(tile, target, scalar)
     scratch = _scratch(tile, scalar, width, target.lanes(scalar))
-    return _Engine(jit.kernel(emit_contraction, dtype), tile, width, scratch.size)
+    entry = jit.kernel(emit_contraction, dtype)
+    return _Engine(entry, tile, m_tiles_in_cache(tile, scalar), width, scratch.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Contraction:
     """One product to compute; axes are (size, stride, stride …), outermost first.
 
-    `columns` have strides in out and b, `sums` in a and b, `batch` in out, a and b. `slack` says that
-    two registers may be read past the end of b.
+    `columns` have strides in out and b, `sums` in a and b, `batch` in out, a and b. `slack` says
+    that two registers may be read past the end of b.
     """
 
     dtype: str
-    out: int
-    a: int
-    b: int
+    out: Place
+    a: Place
+    b: Place
     m: int
     out_row: int
     a_row: int
@@ -336,32 +365,27 @@ class Contraction:
     batch: Axes
     slack: bool = False
 
-    def run(self) -> None:
-        """Compute it."""
+    def step(self) -> Step:
+        """Return the kernel call that computes it."""
         engine = _engine(self.dtype)
-        block = _ArgumentBlock()
-        workers = self._fill(block, engine.tile, engine.width)
-        threads.run(
-            engine.entry, ctypes.addressof(block), engine.scratch_bytes, threads=workers
-        )
-
-    def _fill(self, block: "ctypes.Array[ctypes.c_int64]", tile: Tile, width: int) -> int:
+        tile = engine.tile
         n, k, z = (product(axes) for axes in (self.columns, self.sums, self.batch))
         worthwhile = 1 + 2 * self.m * n * k * z // _FLOPS_WORTH_A_THREAD
         workers = min(threads.num_threads(), worthwhile)
-        m_chunk, n_chunk = _cut(self.m, n, z, tile, width, workers)
+        m_chunk, n_chunk = _cut(self.m, n, z, engine, workers)
         m_chunks, n_chunks = -(-self.m // m_chunk), -(-n // n_chunk)
         b_row = self.sums[-1][2] if self.sums else 0
         step = _step(self.columns, self.slack)
         direct = len(self.sums) < 2 and self.m <= 2 * tile.rows and step == 1
-        block[: len(_FIELDS)] = [
-            0, m_chunks * n_chunks * z, self.out, self.a, self.b, self.m, n, k,
+        chunks = m_chunks * n_chunks * z
+        arguments = _ArgumentBlock(
+            0, chunks, 0, 0, 0, self.m, n, k,
             self.out_row, self.a_row, b_row, m_chunk, n_chunk, m_chunks, n_chunks,
-            _k_block(k, tile), direct, self.slack,
-            step, _step(self.sums, self.slack),
-        ]  # fmt: skip
-        block[_COLUMN_AXES:] = [*flat(self.columns, 2), *flat(self.sums, 2), *flat(self.batch, 3)]
-        return min(workers, m_chunks * n_chunks * z)
+            _k_block(k, tile), direct, self.slack, step, _step(self.sums, self.slack),
+            *flat(self.columns, 2), *flat(self.sums, 2), *flat(self.batch, 3),
+        )  # fmt: skip
+        places = ((_SLOT["out"], self.out), (_SLOT["a"], self.a), (_SLOT["b"], self.b))
+        return Step(engine.entry, arguments, places, engine.scratch_bytes, min(workers, chunks))
 
 
 def _step(axes: Axes, slack: bool) -> int:
@@ -370,17 +394,18 @@ def _step(axes: Axes, slack: bool) -> int:
 
 
 def _k_block(k: int, tile: Tile) -> int:
-    """Return the length of the blocks that k is summed in: equal ones, as few as the cache allows."""
+    """Return the length of the blocks that k is summed in: equal ones, as few as fit."""
     blocks = max(1, -(-k // tile.k_block))
     each = -(-k // blocks)
     return max(1, -(-each // tile.unroll) * tile.unroll)
 
 
-def _cut(m: int, n: int, z: int, tile: Tile, width: int, workers: int) -> tuple[int, int]:
-    """Return rows and columns of a chunk: whole tiles, a few chunks for each of `workers` threads."""
+def _cut(m: int, n: int, z: int, engine: _Engine, workers: int) -> tuple[int, int]:
+    """Return rows and columns of a chunk: whole tiles, a few chunks a thread."""
     wanted = 1 if workers == 1 else -(-_CHUNKS_A_THREAD * workers // z)
-    m_tiles, panels = -(-m // tile.rows), -(-n // width)
-    m_parts = -(-m_tiles // tile.m_tiles)
+    rows, width = engine.tile.rows, engine.width
+    m_tiles, panels = -(-m // rows), -(-n // width)
+    m_parts = -(-m_tiles // engine.m_tiles)
     n_parts = max(1, min(-(-wanted // m_parts), panels // _PANELS_A_CHUNK))
     m_parts = max(m_parts, min(-(-wanted // n_parts), m_tiles // 2))
-    return -(-m_tiles // m_parts) * tile.rows, -(-panels // n_parts) * width
+    return -(-m_tiles // m_parts) * rows, -(-panels // n_parts) * width

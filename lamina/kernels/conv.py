@@ -1,19 +1,26 @@
 """Convolution of one to three spatial axes: forward, and both of its gradients.
 
-The sum over channels and taps is one matrix product for each group: the weights are one matrix, the
-other is read from the image by offsets while it is packed (im2col that exists only as a panel in the
-first cache).
+The sum over channels and taps is one matrix product for each group: the weights are one matrix,
+the other is read from the image by offsets while it is packed (im2col that exists only as a panel
+in the first cache).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
+from lamina.codegen import threads
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.kernels.contract import Contraction
+from lamina.kernels.correlate import Correlation
 from lamina.kernels.direct import MOST_TAPS, DirectConvolution
-from lamina.kernels.operand import Operand, Shape, View, coalesce
+from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, Step, View
+from lamina.kernels.operand import Operand, Shape, coalesce
 from lamina.kernels.pad import Padding, padded
 from lamina.kernels.scalars import SCALARS
 
+Layout = tuple[Shape, Shape]
+Work = tuple[list[Step], int]
 _COPY_BYTES = 8 << 20
 _FEW_ROWS = 2
 
@@ -25,6 +32,7 @@ class _Problem:
     out: View
     x: View
     w: View
+    dtype: str
     stride: Shape
     padding: Shape
     dilation: Shape
@@ -49,58 +57,93 @@ def conv(
 
         out[n, o, p] = Σ_{c, k} w[o, c, k] · x̂[n, c, p·stride − padding + k·dilation]
 
-    where x̂ is `x` with input_dilation − 1 zeros between neighbours, and 0 outside. Shapes: x (B, C, *S),
-    w (O, C / groups, *K), out (B / batch_groups, O, *P). `padding` is that before each axis and may be
-    negative; `out` says where it ends. Feature group g of `x` feeds channel group g of `out`; so does
-    batch group g, where batch_groups > 1. Strides are free; `out` must not overlap the others. The bits
-    of a sample do not depend on the batch nor on threads. Raises DTypeError, ShapeError, ArgumentError.
+    where x̂ is `x` with input_dilation − 1 zeros between neighbours, and 0 outside. Shapes: x (B,
+    C, *S), w (O, C / groups, *K), out (B / batch_groups, O, *P). `padding` is that before each
+    axis and may be negative; `out` says where it ends. Feature group g of `x` feeds channel group
+    g of `out`; so does batch group g, where batch_groups > 1. Strides are free; `out` must not
+    overlap the others. The bits of a sample do not depend on the batch nor on threads. Raises
+    DTypeError, ShapeError, ArgumentError.
     """
-    axes = len(out.shape) - 2
-    _check(out, x, w, (stride, padding, dilation, input_dilation), groups, batch_groups)
-    if 0 in out.shape:
-        return
-    views = (_spatial3(operand) for operand in (out, x, w))
-    fill = 3 - axes
-    problem = _Problem(
-        *views,
-        stride=(1,) * fill + tuple(stride),
-        padding=(0,) * fill + tuple(padding),
-        dilation=(1,) * fill + tuple(dilation),
-        spread=(1,) * fill + tuple(input_dilation),
-        groups=groups,
-        batch_groups=batch_groups,
+    plan = _plan(
+        (out.dtype.name, x.dtype.name, w.dtype.name),
+        (out.shape, out.strides),
+        (x.shape, x.strides),
+        (w.shape, w.strides),
+        (tuple(stride), tuple(padding), tuple(dilation), tuple(input_dilation)),
+        (groups, batch_groups),
+        threads.num_threads(),
     )
-    _run(_simplified(problem))
+    plan.run(out.address, x.address, w.address)
+
+
+@lru_cache(maxsize=PLANS_KEPT)
+def _plan(
+    dtypes: tuple[str, ...],
+    out: Layout,
+    x: Layout,
+    w: Layout,
+    options: tuple[Shape, ...],
+    groups: tuple[int, int],
+    workers: int,
+) -> Plan:
+    _check(dtypes, out[0], x[0], w[0], options, groups)
+    if 0 in out[0]:
+        return Plan(())
+    itemsize = SCALARS[dtypes[0]].bytes
+    bases = zip((OUT, LEFT, RIGHT), (out, x, w), strict=True)
+    out_view, x_view, w_view = (
+        _spatial3(View(Place(base, 0), *layout, itemsize)) for base, layout in bases
+    )
+    fill = 5 - len(out[0])
+    stride, padding, dilation, spread = options
+    problem = _Problem(
+        out=out_view,
+        x=x_view,
+        w=w_view,
+        dtype=dtypes[0],
+        stride=(1,) * fill + stride,
+        padding=(0,) * fill + padding,
+        dilation=(1,) * fill + dilation,
+        spread=(1,) * fill + spread,
+        groups=groups[0],
+        batch_groups=groups[1],
+    )
+    work = list(_phases(_simplified(problem)))
+    return Plan(tuple(step for steps, _ in work for step in steps), max(size for _, size in work))
 
 
 def _check(
-    out: Operand, x: Operand, w: Operand, options: tuple[Shape, ...], groups: int, batch_groups: int
+    dtypes: tuple[str, ...],
+    out: Shape,
+    x: Shape,
+    w: Shape,
+    options: tuple[Shape, ...],
+    groups: tuple[int, int],
 ) -> None:
-    names = (out.dtype.name, x.dtype.name, w.dtype.name)
-    if names[0] not in SCALARS or names != (names[0],) * 3:
-        raise DTypeError(f"conv: dtypes {names}; expected float32 or float64, the same for all three")
-    axes = len(out.shape) - 2
-    if axes not in (1, 2, 3) or len(x.shape) != axes + 2 or len(w.shape) != axes + 2:
-        shapes = (out.shape, x.shape, w.shape)
-        raise ShapeError(f"conv: shapes {shapes}; expected 1, 2 or 3 spatial axes, the same number")
-    stride, padding, dilation, spread = options
+    if dtypes[0] not in SCALARS or dtypes != (dtypes[0],) * 3:
+        raise DTypeError(f"conv: dtypes {dtypes}; expected float32 or float64, the same for all")
+    axes = len(out) - 2
+    if axes not in (1, 2, 3) or len(x) != axes + 2 or len(w) != axes + 2:
+        raise ShapeError(f"conv: shapes {out}, {x}, {w}; expected the same 1, 2 or 3 spatial axes")
+    stride, _, dilation, spread = options
     if any(len(option) != axes for option in options) or min(*stride, *dilation, *spread) < 1:
         raise ArgumentError(f"conv: options {options}; expected {axes} each, steps of at least 1")
-    if groups < 1 or batch_groups < 1 or (groups > 1 and batch_groups > 1):
-        text = f"groups={groups}, batch_groups={batch_groups}"
-        raise ArgumentError(f"conv: {text}; expected both at least 1 and one of them 1")
-    is_divided = w.shape[0] % (groups * batch_groups) == 0
-    batch, channels = out.shape[0] * batch_groups, w.shape[1] * groups
-    if x.shape[:2] != (batch, channels) or out.shape[1] != w.shape[0] or not is_divided:
-        text = f"groups={groups}, batch_groups={batch_groups}"
-        raise ShapeError(f"conv: x {x.shape} and w {w.shape} do not give {out.shape} with {text}")
+    if min(groups) != 1:
+        raise ArgumentError(
+            f"conv: (groups, batch_groups) = {groups}; expected one of them to be 1"
+        )
+    batch, channels = out[0] * groups[1], w[1] * groups[0]
+    if x[:2] != (batch, channels) or out[1] != w[0] or w[0] % max(groups):
+        raise ShapeError(f"conv: x {x} and w {w} do not give {out}, groups {groups}")
 
 
-def _spatial3(operand: Operand) -> View:
-    fill = 5 - len(operand.shape)
-    shape = (*operand.shape[:2], *(1,) * fill, *operand.shape[2:])
-    strides = (*operand.strides[:2], *(0,) * fill, *operand.strides[2:])
-    return View(operand.address, shape, strides, operand.dtype)
+def _spatial3(view: View) -> View:
+    fill = 5 - len(view.shape)
+    return replace(
+        view,
+        shape=(*view.shape[:2], *(1,) * fill, *view.shape[2:]),
+        strides=(*view.strides[:2], *(0,) * fill, *view.strides[2:]),
+    )
 
 
 def _with(values: Shape, axis: int, value: int) -> Shape:
@@ -111,17 +154,18 @@ def _sliced(view: View, axis: int, start: int, size: int, step: int) -> View:
     """Return `size` elements of spatial axis `axis`, from `start` on, `step` apart."""
     stride = view.strides[2 + axis]
     return replace(
-        view,
-        address=view.address + start * stride * SCALARS[view.dtype.name].bytes,
+        view.moved(start * stride),
         shape=_with(view.shape, 2 + axis, size),
         strides=_with(view.strides, 2 + axis, stride * step),
     )
 
 
 def _simplified(p: _Problem) -> _Problem:
-    """Return the same problem with steps taken into the view of x where an axis reads no neighbours.
+    """Return the same problem with steps taken into the view of x where an axis reads no
+    neighbours.
 
-    A kernel of one tap reads x[p·stride − padding]; an output of one place reads x[k·dilation − padding].
+    A kernel of one tap reads x[p·stride − padding]; an output of one place reads x[k·dilation −
+    padding].
     """
     for axis in range(3):
         places, taps = p.out.shape[2 + axis], p.w.shape[2 + axis]
@@ -140,8 +184,8 @@ def _simplified(p: _Problem) -> _Problem:
     return p
 
 
-def _run(p: _Problem) -> None:
-    """Compute `p`, one phase of the output after the other along axes whose input has gaps.
+def _phases(p: _Problem) -> Iterator[Work]:
+    """Yield the work of `p`, one phase of the output after the other where the input has gaps.
 
     An output place p meets elements of x only at taps k with p − padding + k ≡ 0 (mod spread): each
     residue of p is a convolution without gaps, of every spread-th tap.
@@ -149,9 +193,9 @@ def _run(p: _Problem) -> None:
     for axis in range(3):
         if p.spread[axis] > 1 and p.stride[axis] == 1 and p.dilation[axis] == 1:
             for phase in range(min(p.spread[axis], p.out.shape[2 + axis])):
-                _run(_phase(p, axis, phase))
+                yield from _phases(_phase(p, axis, phase))
             return
-    _run_in_parts(p)
+    yield from _parts(p)
 
 
 def _phase(p: _Problem, axis: int, phase: int) -> _Problem:
@@ -183,6 +227,13 @@ def _is_few(p: _Problem) -> bool:
     return is_small and p.stride[2] <= 2 and p.out.shape[4] > p.w.shape[4]
 
 
+def _is_correlation(p: _Problem) -> bool:
+    """Return whether few results a group are long sums, as in a depthwise weight gradient."""
+    rows = p.w.shape[0] // (p.groups * p.batch_groups)
+    is_long = 4 <= p.w.shape[4] >= p.out.shape[4] and p.w.strides[4] == 1
+    return rows <= _FEW_ROWS and is_long and p.dilation[2] <= 2
+
+
 def _must_copy(p: _Problem, extent: Shape) -> bool:
     inside = all(
         padding <= 0 and extent_ - padding <= size and spread == 1
@@ -193,69 +244,57 @@ def _must_copy(p: _Problem, extent: Shape) -> bool:
     along = p.stride[2] if p.out.shape[4] > p.w.shape[4] else p.dilation[2]
     has_taps = p.w.shape[2] * p.w.shape[3] * p.w.shape[4] > 1
     is_scattered = p.x.strides[4] * along != 1 and (has_taps or p.x.strides[1] != 1)
-    return not inside or is_scattered or _is_few(p)
+    return not inside or is_scattered or _is_few(p) or _is_correlation(p)
 
 
-def _run_in_parts(p: _Problem) -> None:
+def _parts(p: _Problem) -> Iterator[Work]:
+    """Yield the work of `p`, a few images at a time where they have to be copied."""
     extent = _extent(p)
     if not _must_copy(p, extent):
         start = -sum(a * b for a, b in zip(p.padding, p.x.strides[2:], strict=True))
-        address = p.x.address + start * SCALARS[p.x.dtype.name].bytes
-        _multiply(p, replace(p.x, address=address), slack=False)
+        yield [_multiply(p, p.x.moved(start), slack=False)], 0
         return
     depth, height, width = extent
-    channels, itemsize = p.x.shape[1], SCALARS[p.x.dtype.name].bytes
-    image_bytes = max(1, channels * depth * height * width * itemsize)
+    image_bytes = max(1, p.x.shape[1] * depth * height * width * p.x.itemsize)
     together = max(1, _COPY_BYTES // (image_bytes * p.batch_groups))
     copies = Padding(p.padding, p.spread, extent)
     for first in range(0, p.out.shape[0], together):
-        part = _images(p, first, min(together, p.out.shape[0] - first))
-        for piece in _batch_group_pieces(part):
-            compute = _compute_few if _is_few(piece) else _multiply_copy
-            compute(piece, padded(piece.x, copies))
+        for piece in _images(p, first, min(together, p.out.shape[0] - first)):
+            copying, x, size = padded(piece.x, copies, p.dtype)
+            yield [copying, _compute(piece, x)], size
 
 
-def _images(p: _Problem, first: int, count: int) -> _Problem:
-    itemsize = SCALARS[p.x.dtype.name].bytes
-    out = replace(
-        p.out,
-        address=p.out.address + first * p.out.strides[0] * itemsize,
-        shape=(count, *p.out.shape[1:]),
-    )
-    x = replace(p.x, address=p.x.address + first * p.x.strides[0] * itemsize)
-    if p.batch_groups == 1:
-        x = replace(x, shape=(count, *x.shape[1:]))
-    return replace(p, out=out, x=x)
+def _compute(p: _Problem, x: View) -> Step:
+    """Return the call that computes `p` from its padded input."""
+    if _is_few(p):
+        return _few(p, x)
+    if _is_correlation(p):
+        return _correlate(p, x)
+    return _multiply(p, x, slack=True)
 
 
-def _batch_group_pieces(p: _Problem) -> list[_Problem]:
-    """Return `p` itself, or one problem for each batch group where those are cut out of the batch."""
-    count = p.out.shape[0]
-    if count * p.batch_groups == p.x.shape[0]:
+def _images(p: _Problem, first: int, count: int) -> list[_Problem]:
+    """Return the problems of images `first` to `first` + `count`: one for each batch group, if
+    cut.
+    """
+    x = p.x.moved(first * p.x.strides[0])
+    out = p.out.moved(first * p.out.strides[0])
+    if count == p.out.shape[0]:
         return [p]
-    each, outputs = p.x.shape[0] // p.batch_groups, p.w.shape[0] // p.batch_groups
-    itemsize = SCALARS[p.x.dtype.name].bytes
-    pieces = []
-    for group in range(p.batch_groups):
-        x_start = p.x.address + group * each * p.x.strides[0] * itemsize
-        w_start = p.w.address + group * outputs * p.w.strides[0] * itemsize
-        out_start = p.out.address + group * outputs * p.out.strides[1] * itemsize
-        pieces.append(
-            replace(
-                p,
-                x=replace(p.x, address=x_start, shape=(count, *p.x.shape[1:])),
-                w=replace(p.w, address=w_start, shape=(outputs, *p.w.shape[1:])),
-                out=replace(
-                    p.out, address=out_start, shape=(count, outputs, *p.out.shape[2:])
-                ),
-                batch_groups=1,
-            )
+    each, outputs = p.out.shape[0], p.w.shape[0] // p.batch_groups
+    return [
+        replace(
+            p,
+            x=replace(x.moved(group * each * x.strides[0]), shape=(count, *x.shape[1:])),
+            w=replace(p.w.moved(group * outputs * p.w.strides[0]), shape=(outputs, *p.w.shape[1:])),
+            out=replace(
+                out.moved(group * outputs * out.strides[1]),
+                shape=(count, outputs, *out.shape[2:]),
+            ),
+            batch_groups=1,
         )
-    return pieces
-
-
-def _multiply_copy(p: _Problem, x: View) -> None:
-    _multiply(p, x, slack=True)
+        for group in range(p.batch_groups)
+    ]
 
 
 def _group_axis(p: _Problem, x: View) -> tuple[int, int, int, int]:
@@ -266,52 +305,95 @@ def _group_axis(p: _Problem, x: View) -> tuple[int, int, int, int]:
     return (count, outputs * p.out.strides[1], outputs * p.w.strides[0], step)
 
 
-def _multiply(p: _Problem, x: View, *, slack: bool) -> None:
+def _sum_axes(p: _Problem, x: View) -> tuple[View, View, list[tuple[int, ...]]]:
+    """Return w, x and the axes (size, stride in w, stride in x) of the sum over channels and taps.
+
+    Axes that w is stored backwards along are walked from their end: packing likes ascending runs.
+    """
+    w = p.w
+    axes: list[tuple[int, ...]] = []
+    strides = (x.strides[1], *(x.strides[2 + axis] * p.dilation[axis] for axis in range(3)))
+    for size, w_stride, x_stride in zip(w.shape[1:], w.strides[1:], strides, strict=True):
+        if w_stride < 0 < size:
+            w, x = w.moved((size - 1) * w_stride), x.moved((size - 1) * x_stride)
+            w_stride, x_stride = -w_stride, -x_stride
+        axes.append((size, w_stride, x_stride))
+    return w, x, axes
+
+
+def _multiply(p: _Problem, x: View, *, slack: bool) -> Step:
     """Compute `p` as one matrix product for each group, reading the padded input `x`."""
     steps = (1, *(x.strides[2 + axis] * p.stride[axis] for axis in range(3)))
     places = (p.out.shape[0], *p.out.shape[2:])
     columns = zip(
         places, (p.out.strides[0], *p.out.strides[2:]), (x.strides[0], *steps[1:]), strict=True
     )
-    taps = (x.strides[2 + axis] * p.dilation[axis] for axis in range(3))
-    sums = zip(p.w.shape[1:], p.w.strides[1:], (x.strides[1], *taps), strict=True)
-    Contraction(
-        dtype=p.out.dtype.name,
-        out=p.out.address,
-        a=p.w.address,
-        b=x.address,
+    w, x, sums = _sum_axes(p, x)
+    return Contraction(
+        dtype=p.dtype,
+        out=p.out.place,
+        a=w.place,
+        b=x.place,
         m=p.w.shape[0] // (p.groups * p.batch_groups),
         out_row=p.out.strides[1],
         a_row=p.w.strides[0],
         columns=coalesce(list(columns)),
-        sums=coalesce(list(sums)),
+        sums=coalesce(sums),
         batch=coalesce([_group_axis(p, x)]),
         slack=slack,
-    ).run()
+    ).step()
 
 
-def _compute_few(p: _Problem, x: View) -> None:
+def _few(p: _Problem, x: View) -> Step:
     """Compute `p` row by row: few output channels a group leave a matrix tile empty."""
-    outputs = p.w.shape[0] // (p.groups * p.batch_groups)
-    taps = (x.strides[2 + axis] * p.dilation[axis] for axis in range(3))
-    sums = zip(p.w.shape[1:], p.w.strides[1:], (x.strides[1], *taps), strict=True)
-    step = x.strides[4] * p.stride[2]
-    DirectConvolution(
-        dtype=p.out.dtype.name,
-        out=p.out.address,
-        w=p.w.address,
-        x=x.address,
+    planes = _planes(p, x)
+    w, x, sums = _sum_axes(p, x)
+    return DirectConvolution(
+        dtype=p.dtype,
+        out=p.out.place,
+        w=w.place,
+        x=x.place,
         width=p.out.shape[4],
         out_step=p.out.strides[4],
-        step=step,
-        taps=coalesce(list(sums)),
-        planes=[
-            (p.out.shape[0], p.out.strides[0], 0, x.strides[0]),
-            _group_axis(p, x),
-            (outputs, p.out.strides[1], p.w.strides[0], 0),
-        ],
+        x_step=x.strides[4] * p.stride[2],
+        taps=coalesce(sums),
+        planes=planes,
         lines=[
             (p.out.shape[2 + axis], p.out.strides[2 + axis], x.strides[2 + axis] * p.stride[axis])
             for axis in (0, 1)
         ],
-    ).run()
+    ).step()
+
+
+def _planes(p: _Problem, x: View) -> list[tuple[int, ...]]:
+    """Return the axes over images, groups and the output channels of a group."""
+    outputs = p.w.shape[0] // (p.groups * p.batch_groups)
+    return [
+        (p.out.shape[0], p.out.strides[0], 0, x.strides[0]),
+        _group_axis(p, x),
+        (outputs, p.out.strides[1], p.w.strides[0], 0),
+    ]
+
+
+def _correlate(p: _Problem, x: View) -> Step:
+    """Compute `p` result by result: each is a long sum of products of neighbours."""
+    return Correlation(
+        dtype=p.dtype,
+        out=p.out.place,
+        w=p.w.place,
+        x=x.place,
+        width=p.w.shape[4],
+        x_step=x.strides[4] * p.dilation[2],
+        places=[
+            (p.out.shape[2 + axis], p.out.strides[2 + axis], x.strides[2 + axis] * p.stride[axis])
+            for axis in range(3)
+        ],
+        planes=_planes(p, x),
+        lines=[
+            (p.w.shape[1], p.w.strides[1], x.strides[1]),
+            *(
+                (p.w.shape[2 + a], p.w.strides[2 + a], x.strides[2 + a] * p.dilation[a])
+                for a in (0, 1)
+            ),
+        ],
+    ).step()

@@ -12,6 +12,7 @@ from lamina.codegen import jit, threads
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.types import Pointer, Scalar, i8, i64
 from lamina.codegen.values import Value
+from lamina.kernels.launch import Place, Step
 from lamina.kernels.operand import AXES, Axes, flat, product
 from lamina.kernels.pack import emit_table
 from lamina.kernels.scalars import SCALARS
@@ -25,11 +26,11 @@ _PLANE_AXES = _TAP_AXES + 3 * AXES
 _LINE_AXES = _PLANE_AXES + 4 * AXES
 _Block = ctypes.c_int64 * (_LINE_AXES + 3 * AXES)
 _REGISTERS = 4
-_FLOPS_WORTH_A_THREAD = 1_000_000
+_FLOPS_WORTH_A_THREAD = 5_000_000
 MOST_TAPS = 512
 
 
-def _locate(k: Builder, args: Value, axes: int, index: Value, tables: int) -> list[Value]:
+def locate(k: Builder, args: Value, axes: int, index: Value, tables: int) -> list[Value]:
     """Return what index `index` over the axes at `axes` adds to each of `tables` addresses."""
     offsets = [k.integer(0)] * tables
     for axis in reversed(range(AXES)):
@@ -56,13 +57,13 @@ class _Plane:
 
     def run(self, number: Value) -> None:
         k = self.k
-        starts = _locate(k, self.args, _PLANE_AXES, number, 3)
+        starts = locate(k, self.args, _PLANE_AXES, number, 3)
         out, w, x = (
             k.pointer_at(self.get(name), self.scalar) + start
             for name, start in zip(("out", "w", "x"), starts, strict=True)
         )
         with k.loop(self.get("lines")) as line:
-            to, source = _locate(k, self.args, _LINE_AXES, line.index, 2)
+            to, source = locate(k, self.args, _LINE_AXES, line.index, 2)
             for every in (1, 2):
                 with k.when(self.get("step").equals(every)):
                     self._row(out + to, w, x + source, every)
@@ -113,7 +114,11 @@ def emit_direct(module: KernelModule, dtype: str) -> None:
     """Define `run(arguments, scratch)`: claim output planes and compute them."""
     scalar = SCALARS[dtype]
     table = emit_table(module)
-    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (k, args, scratch):
+    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
+        k,
+        args,
+        scratch,
+    ):
         first = k.cast_pointer(scratch, i64)
         taps = [first + row * MOST_TAPS for row in range(4)]
         count = args[_SLOT["taps"]]
@@ -129,30 +134,31 @@ def emit_direct(module: KernelModule, dtype: str) -> None:
 class DirectConvolution:
     """One convolution to compute; axes are (size, stride, stride …), outermost first.
 
-    `taps` have strides in w and x, `planes` in out, w and x, `lines` in out and x. A row has `width`
-    pixels, `out_step` apart in out and `step` (1 or 2) in x, which may be read two blocks of registers
-    past its end.
+    `taps` have strides in w and x, `planes` in out, w and x, `lines` in out and x. A row has
+    `width` pixels, `out_step` apart in out and `x_step` (1 or 2) in x, which may be read two
+    blocks of registers past its end.
     """
 
     dtype: str
-    out: int
-    w: int
-    x: int
+    out: Place
+    w: Place
+    x: Place
     width: int
     out_step: int
-    step: int
+    x_step: int
     taps: Axes
     planes: Axes
     lines: Axes
 
-    def run(self) -> None:
-        """Compute it."""
+    def step(self) -> Step:
+        """Return the kernel call that computes it."""
         planes, taps, lines = (product(axes) for axes in (self.planes, self.taps, self.lines))
-        block = _Block(
-            0, planes, self.out, self.w, self.x, taps, lines, self.width, self.out_step, self.step,
+        arguments = _Block(
+            0, planes, 0, 0, 0, taps, lines, self.width, self.out_step, self.x_step,
             *flat(self.taps, 2), *flat(self.planes, 3), *flat(self.lines, 2),
         )  # fmt: skip
         entry = jit.kernel(emit_direct, self.dtype)
         workers = 1 + 2 * planes * taps * lines * self.width // _FLOPS_WORTH_A_THREAD
+        places = ((_SLOT["out"], self.out), (_SLOT["w"], self.w), (_SLOT["x"], self.x))
         scratch = 4 * MOST_TAPS * 8
-        threads.run(entry, ctypes.addressof(block), scratch, threads=min(workers, planes))
+        return Step(entry, arguments, places, scratch, min(workers, planes, threads.num_threads()))

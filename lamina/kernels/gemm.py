@@ -1,86 +1,95 @@
 """Matrix product of strided views."""
 
+from dataclasses import replace
+from functools import lru_cache
+
+from lamina.codegen import threads
 from lamina.errors import DTypeError, ShapeError
 from lamina.kernels.contract import Contraction
-from lamina.kernels.operand import AXES, Operand, coalesce
+from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, Step, View
+from lamina.kernels.operand import AXES, Operand, Shape, coalesce
 from lamina.kernels.scalars import SCALARS
+
+Layout = tuple[Shape, Shape]
 
 
 def gemm(out: Operand, a: Operand, b: Operand) -> None:
     """Write a·b into `out`: out[…, m, n] = Σ_k a[…, m, k] · b[…, k, n].
 
-    Batch axes are equal in all three (stride 0 broadcasts); strides are free. `out` must not overlap
-    the others. The bits depend on k alone, not on threads, batch or place. Raises DTypeError unless
-    all are float32 or all float64, and ShapeError for sizes that do not fit.
+    Batch axes are equal in all three (stride 0 broadcasts); strides are free. `out` must not
+    overlap the others. The bits depend on k alone, not on threads, batch or place. Raises
+    DTypeError unless all are float32 or all float64, and ShapeError for sizes that do not fit.
     """
-    _check(out, a, b)
-    if 0 in out.shape:
-        return
-    if _is_turned(out):
-        out, a, b = _turned(out), _turned(b), _turned(a)
-    batch = _batch_axes(out, a, b)
-    _run(out, a, b, batch, (0, 0, 0))
+    plan = _plan(
+        (out.dtype.name, a.dtype.name, b.dtype.name),
+        (out.shape, out.strides),
+        (a.shape, a.strides),
+        (b.shape, b.strides),
+        threads.num_threads(),
+    )
+    plan.run(out.address, a.address, b.address)
 
 
-def _check(out: Operand, a: Operand, b: Operand) -> None:
-    names = (out.dtype.name, a.dtype.name, b.dtype.name)
-    if names[0] not in SCALARS or names != (names[0],) * 3:
-        raise DTypeError(f"gemm: dtypes {names}; expected float32 or float64, the same for all three")
-    shapes = (out.shape, a.shape, b.shape)
-    if min(len(shape) for shape in shapes) < 2:
-        raise ShapeError(f"gemm: shapes {shapes}; expected at least two axes each")
-    batch, (m, n), k = out.shape[:-2], out.shape[-2:], a.shape[-1]
-    if a.shape != (*batch, m, k) or b.shape != (*batch, k, n):
-        raise ShapeError(f"gemm: {a.shape} · {b.shape} does not give {out.shape}")
+@lru_cache(maxsize=PLANS_KEPT)
+def _plan(dtypes: tuple[str, ...], out: Layout, a: Layout, b: Layout, workers: int) -> Plan:
+    _check(dtypes, out[0], a[0], b[0])
+    if 0 in out[0]:
+        return Plan(())
+    itemsize = SCALARS[dtypes[0]].bytes
+    bases = zip((OUT, LEFT, RIGHT), (out, a, b), strict=True)
+    views = [View(Place(base, 0), *layout, itemsize) for base, layout in bases]
+    if _is_turned(views[0]):
+        views = [_turned(views[0]), _turned(views[2]), _turned(views[1])]
+    axes = zip(out[0][:-2], *(view.strides[:-2] for view in views), strict=True)
+    return Plan(tuple(_steps(dtypes[0], views, coalesce(list(axes)))))
 
 
-class _Turned:
-    """An operand with its last two axes exchanged."""
-
-    __slots__ = ("address", "dtype", "shape", "strides")
-
-    def __init__(self, operand: Operand) -> None:
-        self.address = operand.address
-        self.dtype = operand.dtype
-        self.shape = (*operand.shape[:-2], operand.shape[-1], operand.shape[-2])
-        self.strides = (*operand.strides[:-2], operand.strides[-1], operand.strides[-2])
+def _check(dtypes: tuple[str, ...], out: Shape, a: Shape, b: Shape) -> None:
+    if dtypes[0] not in SCALARS or dtypes != (dtypes[0],) * 3:
+        raise DTypeError(f"gemm: dtypes {dtypes}; expected float32 or float64, the same for all")
+    if min(len(out), len(a), len(b)) < 2:
+        raise ShapeError(f"gemm: shapes {out}, {a}, {b}; expected at least two axes each")
+    batch, (m, n), k = out[:-2], out[-2:], a[-1]
+    if a != (*batch, m, k) or b != (*batch, k, n):
+        raise ShapeError(f"gemm: {a} · {b} does not give {out}")
 
 
-def _turned(operand: Operand) -> Operand:
-    return _Turned(operand)
+def _turned(view: View) -> View:
+    """Return `view` with its last two axes exchanged."""
+    shape, strides = view.shape, view.strides
+    return replace(
+        view,
+        shape=(*shape[:-2], shape[-1], shape[-2]),
+        strides=(*strides[:-2], strides[-1], strides[-2]),
+    )
 
 
-def _is_turned(out: Operand) -> bool:
+def _is_turned(out: View) -> bool:
     """Return whether outᵀ = bᵀ·aᵀ is the better product: its rows are what lies side by side."""
     (m, n), (row, column) = out.shape[-2:], out.strides[-2:]
-    return row == 1 and column != 1 and m > 1 or n == 1 and m > 1
+    return m > 1 and (n == 1 or (row == 1 and column != 1))
 
 
-def _batch_axes(out: Operand, a: Operand, b: Operand) -> list[tuple[int, ...]]:
-    axes = zip(out.shape, out.strides, a.strides, b.strides, strict=True)
-    return coalesce(list(axes)[:-2])
-
-
-def _run(
-    out: Operand, a: Operand, b: Operand, batch: list[tuple[int, ...]], start: tuple[int, ...]
-) -> None:
+def _steps(dtype: str, views: list[View], batch: list[tuple[int, ...]]) -> list[Step]:
     if len(batch) > AXES:
         size, *strides = batch[0]
+        steps = []
         for index in range(size):
-            moved = tuple(s + index * stride for s, stride in zip(start, strides, strict=True))
-            _run(out, a, b, batch[1:], moved)
-        return
-    bytes_each = SCALARS[out.dtype.name].bytes
-    m, n = out.shape[-2:]
-    Contraction(
-        dtype=out.dtype.name,
-        out=out.address + start[0] * bytes_each,
-        a=a.address + start[1] * bytes_each,
-        b=b.address + start[2] * bytes_each,
-        m=m,
+            pairs = zip(views, strides, strict=True)
+            moved = [view.moved(index * stride) for view, stride in pairs]
+            steps += _steps(dtype, moved, batch[1:])
+        return steps
+    out, a, b = views
+    contraction = Contraction(
+        dtype=dtype,
+        out=out.place,
+        a=a.place,
+        b=b.place,
+        m=out.shape[-2],
         out_row=out.strides[-2],
         a_row=a.strides[-2],
-        columns=[(n, out.strides[-1], b.strides[-1])],
+        columns=[(out.shape[-1], out.strides[-1], b.strides[-1])],
         sums=[(a.shape[-1], a.strides[-1], b.strides[-2])],
         batch=batch,
-    ).run()
+    )
+    return [contraction.step()]

@@ -1,16 +1,18 @@
 """The micro-kernel: C (+)= A·B for one register tile, one function for each tile height."""
 
 from lamina.codegen.builder import Builder, Function, KernelModule
-from lamina.codegen.types import Pointer, Scalar, i64
+from lamina.codegen.types import Pointer, Scalar, Type, element_of, i64
 from lamina.codegen.values import Value
 from lamina.kernels.tiles import Tile
 
 Accumulators = list[Value]
 
 
-def _step(k: Builder, sums: Accumulators, a: Value, b: Value, height: int, vectors: int) -> Accumulators:
-    """Return the sums after one more k: outer product of `height` scalars and `vectors` registers."""
-    lanes = k.target.lanes(a.type.element)  # type: ignore[union-attr]
+def _step(
+    k: Builder, sums: Accumulators, a: Value, b: Value, height: int, vectors: int
+) -> Accumulators:
+    """Return the sums after one more k: `height` scalars times `vectors` registers."""
+    lanes = k.target.lanes(element_of(a.type))
     row = [b.load(v * lanes, lanes=lanes) for v in range(vectors)]
     done: Accumulators = []
     for i in range(height):
@@ -22,7 +24,7 @@ def _step(k: Builder, sums: Accumulators, a: Value, b: Value, height: int, vecto
 def _sum_over_k(
     k: Builder, count: Value, a: Value, b: Value, pitch: Value, height: int, tile: Tile
 ) -> Accumulators:
-    scalar = a.type.element  # type: ignore[union-attr]
+    scalar = element_of(a.type)
     start = [k.zeros(scalar)] * (height * tile.vectors)
     whole = count // tile.unroll
     with k.loop(whole, carry=[a, b, *start]) as turn:
@@ -38,11 +40,11 @@ def _sum_over_k(
     return rest.results[2:]
 
 
-def _write(k: Builder, sums: Accumulators, c: Value, pitch: Value, adds: Value, vectors: int) -> None:
-    lanes = k.target.lanes(c.type.element)  # type: ignore[union-attr]
-    places = [
-        (c + pitch * (i // vectors)) + (i % vectors) * lanes for i in range(len(sums))
-    ]
+def _write(
+    k: Builder, sums: Accumulators, c: Value, pitch: Value, adds: Value, vectors: int
+) -> None:
+    lanes = k.target.lanes(element_of(c.type))
+    places = [(c + pitch * (i // vectors)) + (i % vectors) * lanes for i in range(len(sums))]
     with k.either(adds.equals(1)) as (then, otherwise):
         with then:
             for place, total in zip(places, sums, strict=True):
@@ -55,11 +57,11 @@ def _write(k: Builder, sums: Accumulators, c: Value, pitch: Value, adds: Value, 
 def emit_micro(module: KernelModule, scalar: Scalar, tile: Tile, height: int) -> Function:
     """Define `_micro_<height>(count, a, b, b_pitch, c, c_pitch, adds)` and return it.
 
-    `a` is packed, `height` scalars for each k; `b` has a row of `vectors` registers for each k, `b_pitch`
-    scalars apart; `adds` is 1 where the sums are added to C and 0 where they replace it.
+    `a` is packed, `height` scalars for each k; `b` has a row of `vectors` registers for each k,
+    `b_pitch` scalars apart; `adds` is 1 where the sums are added to C and 0 where they replace it.
     """
     pointer = Pointer(scalar)
-    parameters = {
+    parameters: dict[str, Type] = {
         "count": i64, "a": pointer, "b": pointer, "b_pitch": i64, "c": pointer, "c_pitch": i64,
         "adds": i64,
     }  # fmt: skip

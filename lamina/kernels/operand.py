@@ -1,7 +1,6 @@
 """What kernels ask of a tensor: an address, a shape, strides, a dtype's name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 Shape = tuple[int, ...]
@@ -34,23 +33,6 @@ class Operand(Protocol):
 
     @property
     def dtype(self) -> Named: ...
-
-
-@dataclass(frozen=True, slots=True)
-class DTypeName:
-    """A dtype of which only the name is known."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """An operand made from another one by integer arithmetic."""
-
-    address: int
-    shape: Shape
-    strides: Shape
-    dtype: Named
 
 
 def coalesce(axes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -1,13 +1,15 @@
-"""Packing: from strided views, described by tables of offsets, to the panels that micro-kernels read.
+"""Packing: from strided views, described by tables of offsets, to the panels that micro-kernels
+read.
 
-A table gives for each index its offset in elements, and how many indices from there on lie side by side
-in memory (the run). Packers copy whole runs with vector loads: along the panel where the panel's own
-axis runs, through a transposed square of registers where k runs, one by one elsewhere. They may write
-past the part they fill, into what is filled next or into the slack at the end of the buffer.
+A table gives for each index its offset in elements, and how many indices from there on lie side by
+side in memory (the run). Packers copy whole runs with vector loads: along the panel where the
+panel's own axis runs, through a transposed square of registers where k runs, one by one elsewhere.
+They may write past the part they fill, into what is filled next or into the slack at the end of
+the buffer.
 """
 
-from lamina.codegen.builder import Builder, Function, KernelModule
-from lamina.codegen.types import Pointer, Scalar, i64
+from lamina.codegen.builder import Builder, Cell, Function, KernelModule
+from lamina.codegen.types import Pointer, Scalar, Type, element_of, i64
 from lamina.codegen.values import Value
 from lamina.kernels.operand import AXES
 
@@ -16,36 +18,50 @@ _WORTH_A_TRANSPOSE = 3
 _INDEX = Pointer(i64)
 
 
-def _odometer(k: Builder, axes: Value, start: Value) -> list[Value]:
-    """Return the digits of index `start`, and the two offsets that they make."""
-    digits: list[Value] = []
-    rest = start
-    for axis in reversed(range(AXES)):
-        digits.insert(0, rest % axes[axis])
-        rest = rest // axes[axis]
-    first = second = k.integer(0)
-    for axis, digit in enumerate(digits):
-        first = first + digit * axes[AXES + axis]
-        second = second + digit * axes[2 * AXES + axis]
-    return [*digits, first, second]
+class _Odometer:
+    """An index over four axes as digits, and the offsets that the three outer ones make."""
+
+    def __init__(self, k: Builder, axes: Value, start: Value) -> None:
+        self.k = k
+        self.sizes, *self.strides = (
+            [axes[row * AXES + axis] for axis in range(AXES)] for row in range(3)
+        )
+        self.digits: list[Cell] = []
+        for size in reversed(self.sizes):
+            self.digits.insert(0, k.cell(i64, start % size))
+            start = start // size
+        self.bases = [k.cell(i64, self._outer(strides)) for strides in self.strides]
+
+    def _outer(self, strides: list[Value]) -> Value:
+        total = self.k.integer(0)
+        for digit, stride in zip(self.digits[:-1], strides, strict=False):
+            total = total + digit.get() * stride
+        return total
+
+    def next_line(self) -> None:
+        """Go to the start of the next line of the innermost axis."""
+        self.digits[-1].set(0)
+        carry = self.k.integer(1)
+        zero = self.k.integer(0)
+        for axis in reversed(range(AXES - 1)):
+            digit = self.digits[axis].get() + carry
+            wraps = digit.equals(self.sizes[axis])
+            back = self.k.select(wraps, self.sizes[axis], zero)
+            for base, strides in zip(self.bases, self.strides, strict=True):
+                base.set(base.get() + (carry - back) * strides[axis])
+            self.digits[axis].set(digit - back)
+            carry = self.k.select(wraps, self.k.integer(1), zero)
 
 
-def _advance(k: Builder, axes: Value, state: list[Value]) -> list[Value]:
-    """Return the odometer one index further."""
-    *digits, first, second = state
-    carry = k.constant(i64, 1).equals(1)
-    zero = k.integer(0)
-    for axis in reversed(range(AXES)):
-        size = axes[axis]
-        step = k.select(carry, k.integer(1), zero)
-        digit = digits[axis] + step
-        first = first + step * axes[AXES + axis]
-        second = second + step * axes[2 * AXES + axis]
-        carry = digit.equals(size)
-        first = first - k.select(carry, size * axes[AXES + axis], zero)
-        second = second - k.select(carry, size * axes[2 * AXES + axis], zero)
-        digits[axis] = k.select(carry, zero, digit)
-    return [*digits, first, second]
+def _fill_line(
+    k: Builder, odometer: _Odometer, tables: list[Value], begin: Value, count: Value
+) -> None:
+    digit = odometer.digits[-1].get()
+    for table, base, strides in zip(tables, odometer.bases, odometer.strides, strict=True):
+        first = base.get() + digit * strides[-1]
+        with k.loop(count, carry=[first]) as turn:
+            (table + begin)[turn.index] = turn.carried[0]
+            turn.next = [turn.carried[0] + strides[-1]]
 
 
 def _fill_runs(k: Builder, offsets: Value, runs: Value, count: Value, step: Value | int) -> None:
@@ -62,20 +78,24 @@ def _fill_runs(k: Builder, offsets: Value, runs: Value, count: Value, step: Valu
 def emit_table(module: KernelModule) -> Function:
     """Define `_table(axes, start, count, step, first, first_runs, second, second_runs)`.
 
-    `axes` holds 4 sizes, then 4 strides for the first table, then 4 for the second; the innermost axis
-    comes last. Fills `count` entries, those of the indices from `start` on. Runs of the table of B,
-    which is the second, are of elements `step` apart.
+    `axes` holds 4 sizes, then 4 strides for the first table, then 4 for the second; the innermost
+    axis comes last. Fills `count` entries, those of the indices from `start` on. Runs of the table
+    of B, which is the second, are of elements `step` apart.
     """
-    parameters = {
+    parameters: dict[str, Type] = {
         "axes": _INDEX, "start": i64, "count": i64, "step": i64,
         "first": _INDEX, "first_runs": _INDEX, "second": _INDEX, "second_runs": _INDEX,
     }  # fmt: skip
     with module.function("_table", parameters, inline="never") as opened:
         k, axes, start, count, step, first, first_runs, second, second_runs = opened
-        with k.loop(count, carry=_odometer(k, axes, start)) as turn:
-            first[turn.index] = turn.carried[AXES]
-            second[turn.index] = turn.carried[AXES + 1]
-            turn.next = _advance(k, axes, turn.carried)
+        odometer = _Odometer(k, axes, start)
+        filled = k.cell(i64, 0)
+        with k.repeat_while(lambda: filled.get() < count):
+            left = odometer.sizes[-1] - odometer.digits[-1].get()
+            length = k.minimum(left, count - filled.get())
+            _fill_line(k, odometer, [first, second], filled.get(), length)
+            filled.set(filled.get() + length)
+            odometer.next_line()
         with k.when(count > 0):
             _fill_runs(k, first, first_runs, count, 1)
             _fill_runs(k, second, second_runs, count, step)
@@ -92,7 +112,7 @@ def _transpose_square(k: Builder, rows: list[Value], target: Value, pitch: Value
 def _pack_a_row(
     k: Builder, target: Value, source: Value, stride: Value, rows: Value, height: Value
 ) -> None:
-    lanes = k.target.lanes(target.type.element)  # type: ignore[union-attr]
+    lanes = k.target.lanes(element_of(target.type))
     with k.either(stride.equals(1)) as (then, otherwise):
         with then, k.loop(rows, step=lanes) as turn:
             (target + turn.index).store(0, k.load_first(source + turn.index, rows - turn.index))
@@ -101,9 +121,15 @@ def _pack_a_row(
 
 
 def _pack_a_square(
-    k: Builder, target: Value, source: Value, stride: Value, rows: Value, height: Value, count: Value
+    k: Builder,
+    target: Value,
+    source: Value,
+    stride: Value,
+    rows: Value,
+    height: Value,
+    count: Value,
 ) -> None:
-    lanes = k.target.lanes(target.type.element)  # type: ignore[union-attr]
+    lanes = k.target.lanes(element_of(target.type))
     groups = (height + (lanes - 1)) // lanes
     with k.loop(groups) as turn:
         # The last group first: what it writes past its rows is then overwritten by the others.
@@ -121,7 +147,7 @@ def emit_pack_a(module: KernelModule, scalar: Scalar) -> Function:
     """
     pointer = Pointer(scalar)
     lanes = module.target.lanes(scalar)
-    parameters = {
+    parameters: dict[str, Type] = {
         "target": pointer, "source": pointer, "stride": i64, "rows": i64, "height": i64,
         "count": i64, "offsets": _INDEX, "runs": _INDEX,
     }  # fmt: skip
@@ -213,7 +239,7 @@ class _PanelB:
         return [("every second", twos), ("free", free), ("careful", self.slack.equals(0))]
 
     def copy_squares(self) -> None:
-        """k runs in memory: turn squares of registers, where a run is long enough."""
+        """K runs in memory: turn squares of registers, where a run is long enough."""
         k = self.k
         at = k.cell(i64, 0)
         with k.repeat_while(lambda: at.get() < self.count):
@@ -267,11 +293,11 @@ def emit_pack_b(module: KernelModule, scalar: Scalar, width: int) -> Function:
     """Define `_pack_b(target, source, count, valid, slack, step, k_step, …tables)` and return it.
 
     target[k·width + j] = source[k_offsets[k] + offsets[j]]; columns past `valid` hold anything.
-    `slack` is 1 where two registers may be read past the end of what `source` covers. Columns run in
-    elements `step` apart, k in elements `k_step` apart; either is 1, or 2 where there is slack.
+    `slack` is 1 where two registers may be read past the end of what `source` covers. Columns run
+    in elements `step` apart, k in elements `k_step` apart; either is 1, or 2 where there is slack.
     """
     pointer = Pointer(scalar)
-    parameters = {
+    parameters: dict[str, Type] = {
         "target": pointer, "source": pointer, "count": i64, "valid": i64, "slack": i64,
         "step": i64, "k_step": i64,
         "k_offsets": _INDEX, "k_runs": _INDEX, "offsets": _INDEX, "runs": _INDEX,

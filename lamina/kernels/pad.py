@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from lamina.codegen import jit, threads
 from lamina.codegen.builder import Builder, KernelModule
-from lamina.codegen.types import Pointer, i8, i64
+from lamina.codegen.types import Pointer, element_of, i8, i64
 from lamina.codegen.values import Value
-from lamina.kernels.operand import Shape, View
+from lamina.kernels.launch import WORKSPACE, Place, Step, View
+from lamina.kernels.operand import Shape
 from lamina.kernels.scalars import SCALARS
 
 _FIELDS = (
@@ -17,13 +18,13 @@ _FIELDS = (
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _COUNTS, _STRIDES, _PADDINGS, _SPREADS, _SIZES = (len(_FIELDS) + 3 * row for row in range(5))
 _Block = ctypes.c_int64 * (len(_FIELDS) + 15)
-_BYTES_WORTH_A_THREAD = 1 << 20
-SLACK_BYTES = 512
+_BYTES_WORTH_A_THREAD = 4 << 20
+_SLACK_BYTES = 1024
 
 
 def _copy_row(k: Builder, source: Value, target: Value, args: Value) -> None:
     count, stride, spread = args[_COUNTS + 2], args[_STRIDES + 2], args[_SPREADS + 2]
-    lanes = k.target.lanes(source.type.element)  # type: ignore[union-attr]
+    lanes = k.target.lanes(element_of(source.type))
     is_plain = k.both(stride.equals(1), spread.equals(1))
     with k.either(is_plain) as (plain, spread_out):
         with plain:
@@ -46,7 +47,9 @@ def _copy_plane(k: Builder, source: Value, target: Value, args: Value) -> None:
 
 
 def emit_pad(module: KernelModule, dtype: str) -> None:
-    """Define `run(arguments, _)`: claim planes and copy them, with zeros where nothing is copied to."""
+    """Define `run(arguments, _)`: claim planes and copy them, with zeros where nothing is copied
+    to.
+    """
     scalar = SCALARS[dtype]
     lanes = module.target.lanes(scalar)
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (k, args, _):
@@ -71,39 +74,47 @@ def emit_pad(module: KernelModule, dtype: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Padding:
-    """Zeros before the first element of each spatial axis, the gap factor, and the size that results."""
+    """Zeros before the first element of each axis, the gap factor, and the resulting size."""
 
     low: Shape
     spread: Shape
     size: Shape
 
 
-def padded(x: View, padding: Padding) -> View:
-    """Return a packed copy of `x` (images, channels, depth, height, width), padded and spread.
+def padded(x: View, padding: Padding, dtype: str) -> tuple[Step, View, int]:
+    """Return the call that copies `x` (images, channels, depth, height, width), padded and spread,
+    to the start of the workspace; the view of the copy; and the bytes that it takes there.
 
-    The copy lies in memory of the calling thread that the next call uses again, and may be read
-    `SLACK_BYTES` past its end.
+    Two blocks of registers may be read past the end of the copy.
     """
     images, channels = x.shape[:2]
-    scalar = SCALARS[x.dtype.name]
-    depth, height, width = padding.size
-    plane = depth * height * width
-    total = images * channels * plane * scalar.bytes
-    target = threads.workspace(total + SLACK_BYTES)
-    rows = list(zip(x.shape[2:], padding.low, padding.spread, padding.size, strict=True))
-    crops = [max(0, -(low // spread)) for _, low, spread, _ in rows]
-    start = sum(crop * stride for crop, stride in zip(crops, x.strides[2:], strict=True))
-    lows = [low + crop * spread for (_, low, spread, _), crop in zip(rows, crops, strict=True)]
-    counts = [
-        max(0, min(size - crop, -(-(full - low) // spread)))
-        for (size, _, spread, full), crop, low in zip(rows, crops, lows, strict=True)
-    ]
-    block = _Block(
-        0, images * channels, channels, x.address + start * scalar.bytes, target, *x.strides[:2],
-        plane, *counts, *x.strides[2:], *lows, *padding.spread, *padding.size,
+    plane = padding.size[0] * padding.size[1] * padding.size[2]
+    total = images * channels * plane * x.itemsize
+    start, counts, lows = _copied_part(x, padding)
+    arguments = _Block(
+        0, images * channels, channels, 0, 0, *x.strides[:2], plane,
+        *counts, *x.strides[2:], *lows, *padding.spread, *padding.size,
     )  # fmt: skip
-    workers = 1 + total // _BYTES_WORTH_A_THREAD
-    entry = jit.kernel(emit_pad, x.dtype.name)
-    threads.run(entry, ctypes.addressof(block), 0, threads=min(workers, images * channels))
+    target = Place(WORKSPACE, 0)
+    places = ((_SLOT["source"], x.moved(start).place), (_SLOT["target"], target))
+    workers = min(1 + total // _BYTES_WORTH_A_THREAD, images * channels, threads.num_threads())
+    step = Step(jit.kernel(emit_pad, dtype), arguments, places, 0, workers)
+    _, height, width = padding.size
     strides = (channels * plane, plane, height * width, width, 1)
-    return View(target, (images, channels, *padding.size), strides, x.dtype)
+    copy = View(target, (images, channels, *padding.size), strides, x.itemsize)
+    return step, copy, total + _SLACK_BYTES
+
+
+def _copied_part(x: View, padding: Padding) -> tuple[int, list[int], list[int]]:
+    """Return where in x the copy starts, its length along each axis, and where that goes."""
+    axes = list(
+        zip(x.shape[2:], x.strides[2:], padding.low, padding.spread, padding.size, strict=True)
+    )
+    skipped = [max(0, -(low // spread)) for _, _, low, spread, _ in axes]
+    start = sum(skip * axis[1] for skip, axis in zip(skipped, axes, strict=True))
+    lows = [axis[2] + skip * axis[3] for skip, axis in zip(skipped, axes, strict=True)]
+    counts = [
+        max(0, min(size - skip, -(-(full - low) // spread)))
+        for (size, _, _, spread, full), skip, low in zip(axes, skipped, lows, strict=True)
+    ]
+    return start, counts, lows

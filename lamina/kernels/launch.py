@@ -1,0 +1,77 @@
+"""Kernel calls prepared in advance: what a shape fixes is worked out once, addresses come with the
+call.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lamina.codegen import threads
+from lamina.codegen.jit import Entry
+from lamina.kernels.operand import Shape
+
+OUT, LEFT, RIGHT, WORKSPACE = range(4)
+PLANS_KEPT = 2048
+
+
+def argument_block(*numbers: int) -> "ctypes.Array[ctypes.c_int64]":
+    """Return the numbers as a kernel reads them."""
+    return (ctypes.c_int64 * len(numbers))(*numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An address as an offset in bytes from one of a call's operands, or from the workspace."""
+
+    base: int
+    offset: int
+
+    def moved(self, count: int) -> "Place":
+        """Return the place `count` bytes further."""
+        return Place(self.base, self.offset + count)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A strided view of one of a call's operands, or of the workspace; strides count elements."""
+
+    place: Place
+    shape: Shape
+    strides: Shape
+    itemsize: int
+
+    def moved(self, count: int) -> "View":
+        """Return the same view, `count` elements further."""
+        return replace(self, place=self.place.moved(count * self.itemsize))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kernel call: its arguments, of which those in `places` are addresses to be filled in."""
+
+    entry: Entry
+    arguments: "ctypes.Array[ctypes.c_int64]"
+    places: tuple[tuple[int, Place], ...]
+    scratch_bytes: int
+    workers: int
+
+    def run(self, bases: Sequence[int]) -> None:
+        """Make the call with operands at the addresses `bases`."""
+        block = type(self.arguments).from_buffer_copy(self.arguments)
+        for slot, place in self.places:
+            block[slot] = bases[place.base] + place.offset
+        threads.run(self.entry, ctypes.addressof(block), self.scratch_bytes, threads=self.workers)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Kernel calls to make one after the other, and the workspace that they share."""
+
+    steps: tuple[Step, ...]
+    workspace_bytes: int = 0
+
+    def run(self, out: int, left: int, right: int) -> None:
+        """Make the calls with operands at these addresses."""
+        work = threads.workspace(self.workspace_bytes) if self.workspace_bytes else 0
+        for step in self.steps:
+            step.run((out, left, right, work))

@@ -1,0 +1,184 @@
+"""The kernel language: what kernels compute, and which instructions they become."""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from lamina.codegen import assemble, jit
+from lamina.codegen.builder import KernelModule
+from lamina.codegen.target import TARGETS, runs_here
+from lamina.codegen.types import Pointer, Vector, f32, f64, i8, i64
+from lamina.errors import CompileError
+
+USABLE = [target for target in TARGETS.values() if runs_here(target)]
+WHOLE = {"args": Pointer(i64), "scratch": Pointer(i8)}
+
+
+@pytest.fixture(params=USABLE, ids=lambda target: target.name)
+def target(request):
+    return request.param
+
+
+def call(emitter, target, *arrays, extra=()):
+    numbers = [array.ctypes.data for array in arrays] + list(extra)
+    block = (ctypes.c_int64 * len(numbers))(*numbers)
+    jit.kernel(emitter, target=target)(ctypes.addressof(block), 0)
+
+
+def emit_scale(module: KernelModule) -> None:
+    with module.function("run", WHOLE) as (k, args, _):
+        x, n = k.pointer_at(args[0], f32), args[1]
+        lanes = k.target.lanes(f32)
+        with k.loop(n, step=lanes) as turn:
+            place, left = x + turn.index, n - turn.index
+            k.store_first(place, k.load_first(place, left) * 2.0, left)
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65])
+def test_tails_are_masked(target, n):
+    x = np.arange(80, dtype="f4")
+    call(emit_scale, target, x, extra=[n])
+    assert (x[:n] == 2 * np.arange(n)).all()
+    assert (x[n:] == np.arange(n, 80)).all()
+
+
+def emit_transpose(module: KernelModule) -> None:
+    with module.function("run", WHOLE) as (k, args, _):
+        source, to = k.pointer_at(args[0], f64), k.pointer_at(args[1], f64)
+        lanes = k.target.lanes(f64)
+        rows = [source.load(row * lanes, lanes=lanes) for row in range(lanes)]
+        for number, column in enumerate(k.transpose(rows)):
+            to.store(number * lanes, column)
+
+
+def test_transpose(target):
+    lanes = target.lanes(f64)
+    x = np.random.default_rng(0).standard_normal((lanes, lanes))
+    y = np.zeros_like(x)
+    call(emit_transpose, target, x, y)
+    assert (y == x.T).all()
+
+
+def emit_fibonacci(module: KernelModule) -> None:
+    with module.function("run", WHOLE) as (k, args, _):
+        with k.loop(args[1], carry=[k.integer(0), k.integer(1)]) as turn:
+            a, b = turn.carried
+            turn.next = [b, a + b]
+        k.pointer_at(args[0], i64)[0] = turn.results[0]
+
+
+@pytest.mark.parametrize(("n", "want"), [(0, 0), (1, 1), (10, 55), (50, 12586269025)])
+def test_loops_carry_values(n, want):
+    out = np.zeros(1, "i8")
+    call(emit_fibonacci, USABLE[0], out, extra=[n])
+    assert out[0] == want
+
+
+def emit_claims(module: KernelModule) -> None:
+    with module.function("run", WHOLE) as (k, args, _):
+        out = k.pointer_at(args[1], i64)
+        number = k.cell(i64, k.claim(args))
+        with k.repeat_while(lambda: number.get() < 5):
+            with k.either((number.get() % 2).equals(0)) as (even, odd):
+                with even:
+                    out[number.get()] = number.get() * 10
+                with odd:
+                    out[number.get()] = -1
+            number.set(k.claim(args))
+
+
+def test_branches_cells_and_claims():
+    out = np.zeros(6, "i8")
+    block = (ctypes.c_int64 * 2)(0, out.ctypes.data)
+    jit.kernel(emit_claims, target=USABLE[0])(ctypes.addressof(block), 0)
+    assert out.tolist() == [0, -1, 20, -1, 40, 0]
+    assert block[0] == 6
+
+
+def emit_zero(module: KernelModule) -> None:
+    """A loop that LLVM replaces by a call of memset."""
+    with module.function("run", WHOLE) as (k, args, _):
+        x = k.pointer_at(args[0], f32)
+        with k.loop(args[1]) as turn:
+            x[turn.index] = 0.0
+
+
+def test_libc_is_reached_from_loaded_code(target):
+    assert "memset" in assemble.assembly(jit.build(emit_zero, target))
+    x = np.ones(1000, "f4")
+    call(emit_zero, target, x, extra=[999])
+    assert x.sum() == 1
+
+
+def emit_fma(module: KernelModule) -> None:
+    with module.function("run", WHOLE) as (k, args, _):
+        x = k.pointer_at(args[0], f32)
+        lanes = k.target.lanes(f32)
+        a = x.load(0, lanes=lanes)
+        x.store(0, k.fma(a, a, a))
+
+
+@pytest.mark.parametrize("name", ["sse4.2", "avx2", "avx512"])
+def test_fma_is_one_instruction_where_there_is_one(name):
+    text = assemble.assembly(jit.build(emit_fma, TARGETS[name]))
+    register = {"sse4.2": "xmm", "avx2": "ymm", "avx512": "zmm"}[name]
+    assert ("vfmadd" in text) == TARGETS[name].has_fma
+    assert register in text
+
+
+def test_stages_can_be_printed():
+    module = jit.build(emit_fma, TARGETS["avx2"])
+    assert "llvm.fma.v8f32" in str(module)
+    assert "define void @run" in assemble.optimised_ir(module)
+
+
+def wrong_operands(k, x):
+    k.load_first(x, k.integer(1)) + k.splat(k.constant(f64, 1))
+
+
+def wrong_store(k, x):
+    x[0] = k.integer(1)
+
+
+def wrong_operator(k, x):
+    x[0] / 2 // 2
+
+
+def wrong_index(k, x):
+    x[0].load(1)
+
+
+def wrong_carry(k, x):
+    with k.loop(3, carry=[x[0]]) as turn:
+        turn.next = []
+
+
+def wrong_call(k, x):
+    k.call(k.handle, x, x)
+
+
+WRONG = {
+    wrong_operands: "do not meet",
+    wrong_store: "cannot put",
+    wrong_operator: "// is not defined for f32",
+    wrong_index: "only pointers are indexed",
+    wrong_carry: "carries 1 values, but next has 0",
+    wrong_call: "takes",
+}
+
+
+@pytest.mark.parametrize("kernel", WRONG)
+def test_wrong_kernels_say_what_is_wrong(kernel):
+    module = KernelModule(TARGETS["avx2"])
+    with (
+        pytest.raises(CompileError, match=WRONG[kernel]),
+        module.function("run", {"x": Pointer(f32)}) as (k, x),
+    ):
+        kernel(k, x)
+
+
+def test_vectors_are_as_wide_as_the_target():
+    widths = [KernelModule(target).target.lanes(f32) for target in TARGETS.values()]
+    assert widths == [1, 4, 8, 16]
+    assert Vector(f32, 8).element == f32

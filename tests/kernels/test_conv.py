@@ -1,0 +1,237 @@
+"""Convolution and its gradients against sums of shifted products in float64."""
+
+import itertools
+
+import numpy as np
+import pytest
+from kernels.operands import ArrayOperand, GuardedMemory, error_in_roundings
+
+from lamina.codegen import threads
+from lamina.errors import ArgumentError, DTypeError, ShapeError
+from lamina.kernels.conv import conv
+
+
+def spread_out(x, spread):
+    """X with spread − 1 zeros between neighbours."""
+    sizes = [(size - 1) * gap + 1 for size, gap in zip(x.shape[2:], spread, strict=True)]
+    wide = np.zeros(x.shape[:2] + tuple(sizes))
+    wide[(..., *(slice(None, None, gap) for gap in spread))] = x
+    return wide
+
+
+def framed(x, padding, sizes):
+    """X moved by `padding` in a frame of zeros of the given sizes."""
+    low = [max(0, -pad) for pad in padding]
+    rows = zip(low, padding, x.shape[2:], sizes, strict=True)
+    high = [max(start, min(size, full - pad)) for start, pad, size, full in rows]
+    part = x[(..., *(slice(a, b) for a, b in zip(low, high, strict=True)))]
+    frame = np.zeros(x.shape[:2] + tuple(sizes))
+    begin = [a + pad for a, pad in zip(low, padding, strict=True)]
+    frame[(..., *(slice(a, a + n) for a, n in zip(begin, part.shape[2:], strict=True)))] = part
+    return frame
+
+
+def reference(out_shape, x, w, stride, padding, dilation, input_dilation, groups, batch_groups):
+    places, taps = out_shape[2:], w.shape[2:]
+    rows = zip(places, taps, stride, dilation, strict=True)
+    sizes = [(p - 1) * s + (t - 1) * d + 1 for p, t, s, d in rows]
+    frame = framed(spread_out(x, input_dilation), padding, sizes)
+    out = np.zeros(out_shape)
+    outputs, channels = w.shape[0] // (groups * batch_groups), w.shape[1]
+    for group in range(groups * batch_groups):
+        images = slice(group * out_shape[0], (group + 1) * out_shape[0])
+        features = slice(group * channels, (group + 1) * channels)
+        source = frame[images] if batch_groups > 1 else frame[:, features]
+        rows_out = slice(group * outputs, (group + 1) * outputs)
+        for tap in itertools.product(*map(range, taps)):
+            steps = zip(tap, dilation, places, stride, strict=True)
+            window = [slice(t * d, t * d + (p - 1) * s + 1, s) for t, d, p, s in steps]
+            weights = w[(rows_out, slice(None), *tap)]
+            out[:, rows_out] += np.einsum("nc...,oc->no...", source[(..., *window)], weights)
+    return out
+
+
+def check(x, w, out, stride, padding, dilation, input_dilation, groups=1, batch_groups=1):
+    conv(
+        ArrayOperand(out), ArrayOperand(x), ArrayOperand(w), stride=stride, padding=padding,
+        dilation=dilation, input_dilation=input_dilation, groups=groups, batch_groups=batch_groups,
+    )  # fmt: skip
+    options = (stride, padding, dilation, input_dilation, groups, batch_groups)
+    wide_x, wide_w = x.astype(np.float64), w.astype(np.float64)
+    want = reference(out.shape, wide_x, wide_w, *options)
+    magnitude = reference(out.shape, np.abs(wide_x), np.abs(wide_w), *options)
+    assert error_in_roundings(out, want, magnitude) <= 2 * np.prod(w.shape[1:]) + 2, options
+
+
+def random_case(random):
+    """One problem with everything drawn at random, or None where it has no output."""
+    axes = int(random.integers(1, 4))
+    groups, batch_groups = [(1, 1), (1, 1), (2, 1), (8, 1), (1, 3)][random.integers(5)]
+    channels = int(random.choice([1, 2, 3, 16]))
+    outputs = int(random.choice([1, 2, 3, 5, 16, 33])) * groups * batch_groups
+    sizes = random.integers(1, {1: 70, 2: 20, 3: 9}[axes], axes)
+    taps = random.integers(1, 5 if random.random() < 0.7 else 12, axes)
+    stride, dilation = random.integers(1, 4, axes), random.integers(1, 3, axes)
+    spread = random.integers(1, 4, axes) if random.random() < 0.4 else np.ones(axes, int)
+    if random.random() < 0.5:
+        stride[:] = dilation[:] = 1
+    padding, after = random.integers(-2, 4, axes), random.integers(-1, 4, axes)
+    room = (sizes - 1) * spread + padding + after - (taps - 1) * dilation
+    places = room // stride + 1
+    if (room < 0).any():
+        return None
+    batch = int(random.choice([1, 2, 5]))
+    x = random.standard_normal((batch * batch_groups, channels * groups, *sizes))
+    w = random.standard_normal((outputs, channels, *taps))
+    out_shape = (batch, outputs, *(int(place) for place in places))
+    options = [tuple(map(int, option)) for option in (stride, padding, dilation, spread)]
+    return x, w, out_shape, options, groups, batch_groups
+
+
+def relaid(array, random):
+    """The same values in another layout."""
+    kind = random.integers(6)
+    if kind == 0:
+        return array.swapaxes(0, 1).copy().swapaxes(0, 1)
+    if kind == 1:
+        return np.flip(array, tuple(range(2, array.ndim)))
+    if kind == 2:
+        return np.moveaxis(np.moveaxis(array, 1, -1).copy(), -1, 1)
+    return array
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_problems(each_target, seed):
+    random = np.random.default_rng(seed)
+    for _ in range(40):
+        case = random_case(random)
+        if case is None:
+            continue
+        x, w, out_shape, options, groups, batch_groups = case
+        dtype = ("float32", "float64")[random.integers(2)]
+        out = relaid(np.full(out_shape, np.nan, dtype), random)
+        x, w = relaid(x.astype(dtype), random), relaid(w.astype(dtype), random)
+        check(x, w, out, *options, groups, batch_groups)
+
+
+def forward(x, w, *, stride=1, padding=0, groups=1):
+    size = (x.shape[2] + 2 * padding - w.shape[2]) // stride + 1
+    out = np.full((x.shape[0], w.shape[0], size, size), np.nan, x.dtype)
+    conv(
+        ArrayOperand(out), ArrayOperand(x), ArrayOperand(w), stride=(stride,) * 2,
+        padding=(padding,) * 2, dilation=(1, 1), input_dilation=(1, 1), groups=groups,
+    )  # fmt: skip
+    return out
+
+
+LAYERS = {
+    "3x3": (16, 40, 14, 3, 1, 1, 1),
+    "strided": (16, 40, 15, 3, 2, 1, 1),
+    "1x1": (32, 20, 9, 1, 1, 0, 1),
+    "1x1 strided": (32, 20, 9, 1, 2, 0, 1),
+    "depthwise": (24, 24, 13, 3, 1, 1, 24),
+    "grouped": (24, 36, 13, 3, 1, 1, 4),
+    "long sum": (300, 16, 7, 3, 1, 1, 1),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_same_bits_for_any_threads_batch_and_place(team, each_target, layer):
+    channels, outputs, size, taps, stride, padding, groups = LAYERS[layer]
+    random = np.random.default_rng(0)
+    x = random.standard_normal((5, channels, size, size)).astype("f4")
+    w = random.standard_normal((outputs, channels // groups, taps, taps)).astype("f4")
+    options = {"stride": stride, "padding": padding, "groups": groups}
+    threads.set_num_threads(1)
+    whole = forward(x, w, **options)
+    for count in (1, 2, 3):
+        threads.set_num_threads(count)
+        for part in (slice(0, 1), slice(3, 4), slice(1, 3), slice(0, 5)):
+            assert forward(x[part], w, **options).tobytes() == whole[part].tobytes()
+
+
+def test_gradients_have_the_same_bits_for_any_thread_count(team):
+    random = np.random.default_rng(1)
+    x = random.standard_normal((6, 8, 12, 12)).astype("f4")
+    g = random.standard_normal((6, 16, 12, 12)).astype("f4")
+    results = set()
+    for count in (1, 2, 3):
+        threads.set_num_threads(count)
+        gradient = np.empty((8, 16, 3, 3), "f4")
+        conv(
+            ArrayOperand(gradient), ArrayOperand(x.swapaxes(0, 1)), ArrayOperand(g.swapaxes(0, 1)),
+            stride=(1, 1), padding=(1, 1), dilation=(1, 1), input_dilation=(1, 1),
+        )  # fmt: skip
+        results.add(gradient.tobytes())
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("places", [4, 15, 17])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_depthwise_weight_gradient(team, each_target, stride, places, dtype):
+    random = np.random.default_rng(places)
+    size = (places - 1) * stride + 1
+    x = random.standard_normal((3, 6, size, size)).astype(dtype).swapaxes(0, 1)
+    g = random.standard_normal((3, 6, places, places)).astype(dtype).swapaxes(0, 1)
+    out = np.full((1, 6, 3, 3), np.nan, dtype)
+    for count in (1, 2):
+        threads.set_num_threads(count)
+        check(x, g, out, (1, 1), (1, 1), (stride, stride), (1, 1), batch_groups=6)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("size", [7, 9, 16])
+def test_nothing_outside_is_touched(each_target, layer, size):
+    channels, outputs, _, taps, stride, padding, groups = LAYERS[layer]
+    random = np.random.default_rng(2)
+    places = (size + 2 * padding - taps) // stride + 1
+    guards = [
+        GuardedMemory(random.standard_normal(shape).astype("f4"))
+        for shape in (
+            (2, channels, size, size),
+            (outputs, channels // groups, taps, taps),
+            (2, outputs, places, places),
+        )
+    ]
+    options = ((stride,) * 2, (padding,) * 2, (1, 1), (1, 1), groups)
+    check(*(guard.array for guard in guards), *options)
+    for guard in guards:
+        guard.release()
+
+
+def test_images_that_are_copied_in_parts():
+    random = np.random.default_rng(3)
+    x = random.standard_normal((40, 16, 64, 64)).astype("f4")
+    w = random.standard_normal((3, 16, 2, 2)).astype("f4")
+    out = np.empty((40, 3, 65, 65), "f4")
+    check(x, w, out, (1, 1), (1, 1), (1, 1), (1, 1))
+
+
+def test_no_channels_give_zeros():
+    x, w = np.zeros((2, 0, 5), "f4"), np.zeros((3, 0, 2), "f4")
+    out = np.full((2, 3, 4), np.nan, "f4")
+    conv(
+        ArrayOperand(out), ArrayOperand(x), ArrayOperand(w), stride=(1,), padding=(0,),
+        dilation=(1,), input_dilation=(1,),
+    )  # fmt: skip
+    assert (out == 0).all()
+
+
+def test_wrong_arguments():
+    x, w, out = np.zeros((2, 4, 5), "f4"), np.zeros((6, 4, 2), "f4"), np.zeros((2, 6, 4), "f4")
+    good = {"stride": (1,), "padding": (0,), "dilation": (1,), "input_dilation": (1,)}
+
+    def run(out, x, w, **options):
+        conv(ArrayOperand(out), ArrayOperand(x), ArrayOperand(w), **(good | options))
+
+    with pytest.raises(DTypeError, match="float32 or float64"):
+        run(out.astype("i4"), x, w)
+    with pytest.raises(ShapeError, match="do not give"):
+        run(out, x[:, :3], w)
+    with pytest.raises(ShapeError, match="spatial axes"):
+        run(out[0], x, w)
+    with pytest.raises(ArgumentError, match="steps of at least 1"):
+        run(out, x, w, stride=(0,))
+    with pytest.raises(ArgumentError, match="one of them to be 1"):
+        run(out, x, w, groups=2, batch_groups=2)

@@ -1,0 +1,128 @@
+"""The matrix product against numpy in float64, at the edges of tiles, in every layout."""
+
+import numpy as np
+import pytest
+from kernels.operands import LAYOUTS, ArrayOperand, GuardedMemory, error_in_roundings
+
+from lamina.codegen import threads
+from lamina.errors import DTypeError, ShapeError
+from lamina.kernels.gemm import gemm
+
+EDGES = (1, 2, 13, 14, 15, 16, 17, 31, 32, 33, 65)
+
+
+def product(a, b, out=None):
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    out = np.full(shape, np.nan, a.dtype) if out is None else out
+    gemm(ArrayOperand(out), ArrayOperand(a), ArrayOperand(b))
+    return out
+
+
+def check(a, b, out=None):
+    got = product(a, b, out)
+    wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+    error = error_in_roundings(got, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b))
+    # k products and k − 1 sums in a row, each rounded once at most
+    assert error <= 2 * a.shape[-1] + 2
+
+
+def matrices(m, n, k, dtype="float32", batch=()):
+    random = np.random.default_rng(m * 10007 + n * 101 + k)
+    a = random.standard_normal((*batch, m, k)).astype(dtype)
+    return a, random.standard_normal((*batch, k, n)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_edges_of_tiles(each_target, dtype):
+    for m in EDGES:
+        for n in EDGES:
+            check(*matrices(m, n, (0, 1, 3, 17, 40)[(m + n) % 5], dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_layouts(each_target, dtype):
+    a, b = matrices(29, 50, 37, dtype)
+    for first in LAYOUTS.values():
+        for second in LAYOUTS.values():
+            for third in LAYOUTS.values():
+                check(first(a), second(b), third(np.full((29, 50), np.nan, dtype)))
+
+
+@pytest.mark.parametrize("k", [255, 256, 257, 600])
+def test_blocks_of_k(each_target, k):
+    check(*matrices(33, 70, k))
+
+
+def test_several_blocks_of_every_axis():
+    check(*matrices(900, 700, 530))
+
+
+def test_empty_sum_is_zero():
+    assert (product(*matrices(5, 7, 0)) == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4), (3, 0, 4), (0, 0, 0)])
+def test_empty_results(shape):
+    assert product(*matrices(*shape)).size == 0
+
+
+def test_batches_broadcast_by_stride_zero():
+    a, b = matrices(6, 40, 20, batch=(2, 3))
+    check(np.broadcast_to(a[:, :1], a.shape), np.broadcast_to(b[:1], b.shape))
+
+
+def test_more_batch_axes_than_the_kernel_has():
+    a, b = matrices(3, 5, 4, batch=(2, 2, 2, 2, 2, 2))
+    check(a[:, ::-1, :, ::-1, :, ::-1], b)
+
+
+def test_vectors():
+    check(*matrices(1, 300, 200))
+    check(*matrices(300, 1, 200))
+    check(*matrices(1, 1, 1000))
+
+
+@pytest.mark.parametrize("shape", [(14, 32, 16), (5, 7, 9), (1, 33, 17), (17, 1, 5)])
+@pytest.mark.parametrize("layout", ["contiguous", "transposed"])
+def test_nothing_outside_is_touched(each_target, shape, layout):
+    m, n, k = shape
+    a, b = matrices(m, n, k)
+    if layout == "transposed":
+        guards = [GuardedMemory(array.T) for array in (a, b, np.zeros((m, n), "f4"))]
+        check(*(guard.array.T for guard in guards))
+    else:
+        guards = [GuardedMemory(array) for array in (a, b, np.zeros((m, n), "f4"))]
+        check(*(guard.array for guard in guards))
+    for guard in guards:
+        guard.release()
+
+
+@pytest.mark.parametrize("shape", [(130, 300, 600), (64, 2000, 70), (1000, 40, 300)])
+def test_same_bits_for_any_thread_count(team, shape):
+    a, b = matrices(*shape)
+    results = []
+    for count in (1, 2, 3):
+        threads.set_num_threads(count)
+        results.append(product(a, b).tobytes())
+    assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("weights", ["contiguous", "transposed"])
+def test_same_bits_for_any_row_and_batch(each_target, weights):
+    a, b = matrices(41, 77, 530)
+    b = LAYOUTS[weights](b)
+    whole = product(a, b)
+    for rows in (1, 2, 5, 20):
+        for start in (0, 3, 21):
+            part = product(a[start : start + rows], b)
+            assert part.tobytes() == whole[start : start + rows].tobytes()
+
+
+def test_wrong_dtypes_and_shapes():
+    a, b = matrices(3, 4, 5)
+    with pytest.raises(DTypeError, match="expected float32 or float64"):
+        product(a.astype("int32"), b, np.zeros((3, 4), "f4"))
+    with pytest.raises(ShapeError, match="does not give"):
+        product(a, b[:-1])
+    with pytest.raises(ShapeError, match="two axes"):
+        gemm(ArrayOperand(a[0]), ArrayOperand(a), ArrayOperand(b))
