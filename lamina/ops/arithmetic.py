@@ -10,6 +10,8 @@ from lamina.dtypes import DType
 from lamina.errors import DTypeError
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
+from lamina.ops.choosing import choose
+from lamina.ops import exceptional
 from lamina.ops.pointwise import (
     ANY,
     BOOLEAN,
@@ -83,7 +85,9 @@ trunc = define(
         "trunc", np.trunc, lambda g, out, x: (g * 0,), kinds=REAL, promotion="common", saves=()
     )
 )
-floor_divide = define(Elementwise("floor_divide", np.floor_divide, kinds=REAL, promotion="common"))
+floor_divide = define(
+    Elementwise("floor_divide", exceptional.floor_divide, kinds=REAL, promotion="common")
+)
 remainder = define(
     Elementwise(
         "remainder",
@@ -259,7 +263,7 @@ class Where(Pointwise):
         return Pointwise.infer(self, *inputs)
 
     def ref(self, *inputs: NDArray) -> NDArray:
-        return np.where(*inputs)
+        return choose(*inputs)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         condition, a, b = inputs

@@ -1,14 +1,16 @@
-"""Ops that copy, because their result cannot be a view: clone, join."""
+"""Ops that copy, because their result cannot be a view: clone, join, repeat, roll, triangles."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 
-from lamina.errors import ShapeError
+from lamina.errors import ArgumentError, ShapeError
 from lamina.layout import normalize_axis
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
+from lamina.ops.movement import reshape
 from lamina.ops.pointwise import ANY, Elementwise
 from lamina.ops.registry import Op, Value, define
 
@@ -80,3 +82,169 @@ def stack(tensors: Any, axis: int = 0) -> Value:
     place = normalize_axis(axis, len(values[0].shape) + 1)
     index = (*(slice(None),) * place, None)
     return Concat(place)(*(v[index] for v in values))
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Triangle(Op):
+    """Each matrix on one side of a diagonal, that one included; zeros on the other side."""
+
+    name = "triangle"
+    saves = ()
+    side: Literal["lower", "upper"]
+    offset: int = 0
+
+    def infer(self, *inputs: Spec) -> Spec:
+        (x,) = inputs
+        if len(x.shape) < 2:
+            raise ShapeError(f"triangle: shape {x.shape} given; expected matrices, (…, m, n)")
+        return x
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        (x,) = inputs
+        m, n = x.shape[-2:]
+        if self.side == "lower":
+            return np.where(np.tri(m, n, self.offset, bool), x, np.zeros((), x.dtype))
+        return np.where(np.tri(m, n, self.offset - 1, bool), np.zeros((), x.dtype), x)
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        return (self(grad),)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Tile(Op):
+    """`x` laid side by side with itself, `times[a]` times along axis a."""
+
+    name = "tile"
+    saves = ()
+    times: tuple[int, ...]
+
+    def infer(self, *inputs: Spec) -> Spec:
+        (x,) = inputs
+        if len(self.times) != len(x.shape) or any(t < 0 for t in self.times):
+            raise ShapeError(
+                f"tile: {self.times} repetitions of shape {x.shape} given; expected a count of 0 "
+                "or more for each axis"
+            )
+        return Spec(tuple(t * n for t, n in zip(self.times, x.shape)), x.dtype)
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        return np.tile(inputs[0], self.times)
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        (x,) = inputs
+        apart = tuple(n for pair in zip(self.times, x.shape) for n in pair)
+        return (grad.reshape(apart).sum(axis=tuple(range(0, len(apart), 2))),)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Repeat(Op):
+    """Every place of an axis `times` times in a row."""
+
+    name = "repeat"
+    saves = ()
+    times: int
+    axis: int
+
+    def infer(self, *inputs: Spec) -> Spec:
+        (x,) = inputs
+        if self.times < 0:
+            raise ArgumentError(f"repeat: {self.times} times given; expected 0 or more")
+        total = x.shape[self.axis] * self.times
+        return Spec((*x.shape[: self.axis], total, *x.shape[self.axis + 1 :]), x.dtype)
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        return np.repeat(inputs[0], self.times, self.axis)
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        shape = inputs[0].shape
+        apart = (*shape[: self.axis + 1], self.times, *shape[self.axis + 1 :])
+        return (grad.reshape(apart).sum(axis=self.axis + 1),)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Roll(Op):
+    """Places moved along axes, those pushed past the end coming in at the start."""
+
+    name = "roll"
+    saves = ()
+    shifts: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    def infer(self, *inputs: Spec) -> Spec:
+        if len(self.shifts) != len(self.axes):
+            raise ArgumentError(
+                f"roll: shifts {self.shifts} given for axes {self.axes}; give one shift an axis"
+            )
+        return inputs[0]
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        return np.roll(inputs[0], self.shifts, self.axes)
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        return (Roll(tuple(-s for s in self.shifts), self.axes)(grad),)
+
+
+def tril(x: Value, offset: int = 0) -> Value:
+    """Return `x` with zeros above a diagonal of each matrix: the main one, or `offset` above it.
+
+    >>> import lamina
+    >>> tril(lamina.tensor([[1, 2], [3, 4]]))
+    Tensor([[1, 0],
+            [3, 4]])
+    """
+    return Triangle("lower", int(offset))(x)
+
+
+def triu(x: Value, offset: int = 0) -> Value:
+    """Return `x` with zeros below a diagonal of each matrix: the main one, or `offset` above it."""
+    return Triangle("upper", int(offset))(x)
+
+
+def tile(x: Value, repetitions: Sequence[int]) -> Value:
+    """Return `x` laid side by side with itself; axes that `x` lacks are put in front.
+
+    >>> import lamina
+    >>> tile(lamina.tensor([1, 2]), (2, 2))
+    Tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
+    times = tuple(repetitions)
+    lacking = len(times) - len(x.shape)
+    if lacking > 0:
+        x = reshape(x, (1,) * lacking + tuple(x.shape))
+    return Tile((1,) * -lacking + times)(x)
+
+
+def repeat(x: Value, times: int, axis: int | None = None) -> Value:
+    """Return `x` with every place of `axis` repeated `times` times; None repeats in C order.
+
+    >>> import lamina
+    >>> repeat(lamina.tensor([1, 2]), 2)
+    Tensor([1, 1, 2, 2])
+    """
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    return Repeat(int(times), normalize_axis(axis, len(x.shape)))(x)
+
+
+def roll(x: Value, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Value:
+    """Return `x` moved round by `shift` places along `axis`; None rolls the elements in C order.
+
+    >>> import lamina
+    >>> roll(lamina.tensor([1, 2, 3]), 1)
+    Tensor([3, 1, 2])
+    """
+    if axis is None:
+        return reshape(roll(reshape(x, (-1,)), shift, 0), tuple(x.shape))
+    named = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(normalize_axis(a, len(x.shape)) for a in named)
+    shifts = (shift,) * len(axes) if isinstance(shift, int) else tuple(shift)
+    return Roll(shifts, axes)(x)

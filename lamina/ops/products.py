@@ -6,13 +6,16 @@ from typing import Any, final
 import numpy as np
 
 from lamina import dtypes
+from lamina import layout as lay
 from lamina.errors import DTypeError, ShapeError
-from lamina.layout import broadcast_shapes
-from lamina.memory import Spec
+from lamina.kernels.gemm import gemm
+from lamina.layout import Shape, broadcast_shapes
+from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray
+from lamina.ops.halves import in_float32, is_half, widened
 from lamina.ops.movement import expand_dims, squeeze, swap_axes
 from lamina.ops.pointwise import unbroadcast
-from lamina.ops.registry import Op, Value, define
+from lamina.ops.registry import Kernel, Op, Value, define
 
 
 @define
@@ -40,10 +43,7 @@ class Matmul(Op):
         return Spec((*lead, a.shape[-2], b.shape[-1]), a.dtype)
 
     def ref(self, *inputs: NDArray) -> NDArray:
-        a, b = inputs
-        if a.dtype.itemsize == 2 and a.dtype.kind not in "iu":
-            return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
-        return np.matmul(a, b)
+        return np.matmul(*map(widened, inputs))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         a, b = inputs
@@ -51,6 +51,21 @@ class Matmul(Op):
             lambda: unbroadcast(grad @ swap_axes(b, -1, -2), a),
             lambda: unbroadcast(swap_axes(a, -1, -2) @ grad, b),
         )
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        dtype = inputs[0].dtype
+        if dtype.kind != "float":
+            return None
+        return in_float32(_multiply) if is_half(dtype) else _multiply
+
+
+def _multiply(out: Array, a: Array, b: Array) -> None:
+    lead = out.shape[:-2]
+    gemm(out, _stretched(a, lead), _stretched(b, lead))
+
+
+def _stretched(x: Array, lead: Shape) -> Array:
+    return x if x.shape[:-2] == lead else x.with_layout(lay.expand(x.layout, lead + x.shape[-2:]))
 
 
 def matmul(a: Value, b: Value) -> Value:

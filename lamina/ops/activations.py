@@ -1,0 +1,351 @@
+"""Activations, element by element."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+
+from lamina.errors import ArgumentError, ShapeError
+from lamina.layout import normalize_axis
+from lamina.memory.array import NDArray
+from lamina.ops import gates
+from lamina.ops.arithmetic import absolute, where
+from lamina.ops.blocks import in_blocks
+from lamina.ops.functions import sigmoid, tanh
+from lamina.ops.gates import mish, silu
+from lamina.ops.halves import widened
+from lamina.ops.movement import reshape
+from lamina.ops.pointwise import REAL, Elementwise, Pointwise
+from lamina.ops.registry import OUT, Value, define
+
+__all__ = [
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "silu",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanhshrink",
+    "threshold",
+]
+
+# Klambauer, Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks", 2017.
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
+
+relu = define(
+    Elementwise(
+        "relu",
+        lambda x: np.maximum(x, x.dtype.type(0)),
+        lambda g, out, x: (where(out > 0, g, 0.0),),
+        kinds=REAL,
+        promotion="common",
+        saves=(OUT,),
+    )
+)
+
+
+@in_blocks
+def _logsigmoid(x: NDArray) -> NDArray:
+    out: NDArray = np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+    return out
+
+
+logsigmoid = define(Elementwise("logsigmoid", _logsigmoid, lambda g, out, x: (g * sigmoid(-x),)))
+
+
+@in_blocks
+def _softsign(x: NDArray) -> NDArray:
+    limit = np.finfo(x.dtype).max
+    held = np.minimum(np.maximum(x, -limit), limit)
+    return held / (1 + np.abs(held))
+
+
+def _grad_of_softsign(g: Value, out: Value, x: Value) -> tuple[Any, ...]:
+    room = 1 + absolute(x)
+    return (g / (room * room),)
+
+
+softsign = define(Elementwise("softsign", _softsign, _grad_of_softsign))
+
+
+@in_blocks
+def _hardswish(x: NDArray) -> NDArray:
+    held = np.maximum(x, -3)
+    return held * (np.minimum(held + 3, 6) / x.dtype.type(6))
+
+
+hardswish = define(
+    Elementwise(
+        "hardswish",
+        _hardswish,
+        lambda g, out, x: (where(x < -3, 0.0, where(x <= 3, g * (x / 3 + 0.5), g)),),
+    )
+)
+hardsigmoid = define(
+    Elementwise(
+        "hardsigmoid",
+        in_blocks(lambda x: np.minimum(np.maximum(x + 3, 0), 6) / x.dtype.type(6)),
+        lambda g, out, x: (where((x > -3) & (x < 3), g / 6, 0.0),),
+    )
+)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class LeakyRelu(Pointwise):
+    """x where x > 0, else slope·x."""
+
+    name = "leaky_relu"
+    slope: float
+
+    def ref(self, *inputs: NDArray) -> Any:
+        (x,) = inputs
+        return np.where(x > 0, x, x * x.dtype.type(self.slope))
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        (x,) = inputs
+        return (where(x > 0, grad, grad * self.slope),)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Elu(Pointwise):
+    """scale·x where x > 0, else scale·alpha·(exp(rate·x) − 1): ELU, SELU and CELU."""
+
+    name = "elu"
+    saves = (0, OUT)
+    alpha: float = 1.0
+    scale: float = 1.0
+    rate: float = 1.0
+
+    def ref(self, *inputs: NDArray) -> Any:
+        x = widened(inputs[0])
+        below = np.expm1(np.minimum(x, 0) * x.dtype.type(self.rate))
+        return np.where(x > 0, x * self.scale, below * (self.scale * self.alpha))
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        (x,) = inputs
+        below = self.rate * (out + self.scale * self.alpha)
+        return (grad * where(x > 0, self.scale, below),)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Softplus(Pointwise):
+    """log(1 + exp(beta·x))/beta; x itself where beta·x > threshold."""
+
+    name = "softplus"
+    beta: float = 1.0
+    threshold: float = 20.0
+
+    def ref(self, *inputs: NDArray) -> Any:
+        x = widened(inputs[0])
+        steep = x * x.dtype.type(self.beta)
+        soft = (np.maximum(steep, 0) + np.log1p(np.exp(-np.abs(steep)))) / x.dtype.type(self.beta)
+        return np.where(steep > self.threshold, x, soft)
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        (x,) = inputs
+        steep = x * self.beta
+        return (grad * where(steep > self.threshold, 1.0, sigmoid(steep)),)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Hardtanh(Pointwise):
+    """x held between two numbers; no gradient on them or beyond."""
+
+    name = "hardtanh"
+    kinds = REAL
+    promotion = "common"
+    low: float = -1.0
+    high: float = 1.0
+
+    def ref(self, *inputs: NDArray) -> Any:
+        (x,) = inputs
+        return np.minimum(np.maximum(x, x.dtype.type(self.low)), x.dtype.type(self.high))
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        (x,) = inputs
+        return (where((x > self.low) & (x < self.high), grad, 0.0),)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Softshrink(Pointwise):
+    """x moved towards 0 by `reach`, and 0 within it."""
+
+    name = "softshrink"
+    saves = (OUT,)
+    reach: float = 0.5
+
+    def ref(self, *inputs: NDArray) -> Any:
+        (x,) = inputs
+        reach = x.dtype.type(self.reach)
+        return np.sign(x) * np.maximum(np.abs(x) - reach, x.dtype.type(0))
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        return (where(out == 0, 0.0, grad),)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Hardshrink(Pointwise):
+    """x where |x| > `reach`, else 0."""
+
+    name = "hardshrink"
+    reach: float = 0.5
+
+    def ref(self, *inputs: NDArray) -> Any:
+        (x,) = inputs
+        return np.where(np.abs(x) <= x.dtype.type(self.reach), x.dtype.type(0), x)
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        (x,) = inputs
+        return (where(absolute(x) <= self.reach, 0.0, grad),)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Threshold(Pointwise):
+    """x where x > `threshold`, else `value`."""
+
+    name = "threshold"
+    kinds = REAL
+    promotion = "common"
+    threshold: float
+    value: float
+
+    def ref(self, *inputs: NDArray) -> Any:
+        (x,) = inputs
+        return np.where(x <= x.dtype.type(self.threshold), x.dtype.type(self.value), x)
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        (x,) = inputs
+        return (where(x <= self.threshold, 0.0, grad),)
+
+
+def relu6(x: Value) -> Value:
+    """Return min(max(x, 0), 6)."""
+    return Hardtanh(0.0, 6.0)(x)
+
+
+def leaky_relu(x: Value, slope: float = 0.01) -> Value:
+    """Return x where x > 0, else `slope`·x.
+
+    >>> import lamina
+    >>> leaky_relu(lamina.tensor([-2.0, 3.0]), 0.5)
+    Tensor([-1.,  3.])
+    """
+    return LeakyRelu(float(slope))(x)
+
+
+def elu(x: Value, alpha: float = 1.0) -> Value:
+    """Return x where x > 0, else `alpha`·(exp x − 1): Clevert, Unterthiner and Hochreiter, 2015."""
+    return Elu(float(alpha))(x)
+
+
+def selu(x: Value) -> Value:
+    """Return ELU scaled so that mean 0 and variance 1 are kept: Klambauer and others, 2017."""
+    return Elu(_SELU_ALPHA, _SELU_SCALE)(x)
+
+
+def celu(x: Value, alpha: float = 1.0) -> Value:
+    """Return x where x > 0, else `alpha`·(exp(x/`alpha`) − 1): Barron, 2017."""
+    if alpha == 0:
+        raise ArgumentError("celu: alpha = 0 given; expected another number, it divides x")
+    return Elu(float(alpha), 1.0, 1.0 / alpha)(x)
+
+
+def gelu(x: Value, approximate: Literal["none", "tanh"] = "none") -> Value:
+    """Return x·Φ(x), Φ being the normal distribution: Hendrycks and Gimpel, 2016.
+
+    With "tanh": x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+    """
+    match approximate:
+        case "none":
+            return gates.gelu_erf(x)
+        case "tanh":
+            return gates.gelu_tanh(x)
+    raise ArgumentError(f"gelu: approximate={approximate!r} given, expected 'none' or 'tanh'")
+
+
+def softplus(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
+    """Return log(1 + exp(`beta`·x))/`beta`; x itself where `beta`·x > `threshold`."""
+    return Softplus(float(beta), float(threshold))(x)
+
+
+def hardtanh(x: Value, min_val: float = -1.0, max_val: float = 1.0) -> Value:
+    """Return x held between `min_val` and `max_val`, with no gradient on them or beyond."""
+    if min_val > max_val:
+        raise ArgumentError(f"hardtanh: {min_val} to {max_val} given; expected the lesser first")
+    return Hardtanh(min_val, max_val)(x)
+
+
+def softshrink(x: Value, reach: float = 0.5) -> Value:
+    """Return x moved towards 0 by `reach`, and 0 within it."""
+    if reach < 0:
+        raise ArgumentError(f"softshrink: {reach} given, expected 0 or more")
+    return Softshrink(float(reach))(x)
+
+
+def hardshrink(x: Value, reach: float = 0.5) -> Value:
+    """Return x where |x| > `reach`, else 0."""
+    return Hardshrink(float(reach))(x)
+
+
+def threshold(x: Value, threshold: float, value: float) -> Value:
+    """Return x where x > `threshold`, else `value`."""
+    return Threshold(threshold, value)(x)
+
+
+def tanhshrink(x: Value) -> Value:
+    """Return x − tanh x."""
+    return x - tanh(x)
+
+
+def prelu(x: Value, weight: Value) -> Value:
+    """Return x where x > 0, else `weight`·x; `weight` has one number, or one for each channel.
+
+    Channels are axis 1 of `x`: He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015.
+    """
+    count = weight.shape[0] if weight.shape else 1
+    channels = x.shape[1] if len(x.shape) > 1 else 1
+    if len(weight.shape) > 1 or count not in (1, channels):
+        raise ShapeError(
+            f"prelu: weight of shape {weight.shape} given for {channels} channels; "
+            f"expected (1,) or ({channels},)"
+        )
+    slope = reshape(weight, (count, *(1,) * (len(x.shape) - 2))) if len(x.shape) > 1 else weight
+    return where(x > 0, x, slope * x)
+
+
+def glu(x: Value, axis: int = -1) -> Value:
+    """Return a·sigmoid(b), a and b being the halves of `x` along `axis`: Dauphin and others, 2016."""
+    place = normalize_axis(axis, len(x.shape))
+    size = x.shape[place]
+    if size % 2:
+        raise ShapeError(f"glu: {x.shape} given; expected an even size along axis {axis}")
+    before = (slice(None),) * place
+    return x[(*before, slice(0, size // 2))] * sigmoid(x[(*before, slice(size // 2, size))])

@@ -1,0 +1,38 @@
+"""Lengths of vectors, and how far apart or alike two of them are."""
+
+from lamina.ops.arithmetic import maximum
+from lamina.ops.reduction import norm
+from lamina.ops.registry import Value
+
+
+def cosine_similarity(x1: Value, x2: Value, axis: int = 1, eps: float = 1e-8) -> Value:
+    """Return x1·x2 / (max(‖x1‖, eps)·max(‖x2‖, eps)) along `axis`; the other axes broadcast.
+
+    >>> import lamina
+    >>> cosine_similarity(lamina.tensor([[1.0, 0.0]]), lamina.tensor([[1.0, 1.0]]))
+    Tensor([0.70710677])
+    """
+    lengths = [maximum(norm(x, 2, axis, True), eps) for x in (x1, x2)]
+    return ((x1 / lengths[0]) * (x2 / lengths[1])).sum(axis=axis)
+
+
+def pairwise_distance(
+    x1: Value, x2: Value, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False
+) -> Value:
+    """Return ‖x1 − x2 + eps‖ₚ over the last axis, kept with size 1 by `keepdims`.
+
+    >>> import lamina
+    >>> pairwise_distance(lamina.tensor([[3.0, 4.0]]), lamina.zeros(1, 2), eps=0.0)
+    Tensor([5.])
+    """
+    return norm(x1 - x2 + eps, p, -1, keepdims)
+
+
+def normalize(x: Value, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Value:
+    """Return x / max(‖x‖ₚ, eps), the norm taken along `axis`.
+
+    >>> import lamina
+    >>> normalize(lamina.tensor([[3.0, 4.0]]))
+    Tensor([[0.6, 0.8]])
+    """
+    return x / maximum(norm(x, p, axis, True), eps)

@@ -1,0 +1,124 @@
+"""Dropout: elements set to zero at random, by masks that are never stored."""
+
+from dataclasses import dataclass
+from math import prod, sqrt
+from typing import Any, final
+
+import numpy as np
+
+from lamina.errors import ArgumentError, DTypeError, ShapeError
+from lamina.layout import Shape
+from lamina.memory import Spec
+from lamina.memory.array import NDArray
+from lamina.ops.halves import widened
+from lamina.ops.registry import Op, Value, define
+from lamina.philox import Generator, default_generator, stream
+
+# SELU's value far left of 0, −scale·alpha (Klambauer et al., "Self-Normalizing Neural Networks").
+_SELU_FLOOR = -1.7580993408473766
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Dropout(Op):
+    """x / (1 − p) where the element is kept, 0 elsewhere.
+
+    Element i in C order is kept if the i-th 32-bit word of draw `draw` of seed `seed` is at least
+    p·2³² (the lower half of a 64-bit word first). The mask is made anew for the derivative.
+    """
+
+    name = "dropout"
+    saves = ()
+    p: float
+    seed: int
+    draw: int
+
+    def infer(self, *inputs: Spec) -> Spec:
+        (x,) = inputs
+        if x.dtype.kind != "float":
+            raise DTypeError(f"dropout: {x.dtype.name} given, expected a real float")
+        return x
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        x = widened(inputs[0])
+        if self.p >= 1:
+            return np.zeros_like(x)
+        factor: NDArray = self.keeps(x.shape) * x.dtype.type(1 / (1 - self.p))
+        factor *= x
+        return factor
+
+    def keeps(self, shape: Shape) -> NDArray:
+        """Return which elements of `shape` are kept."""
+        count = prod(shape)
+        raw = stream((self.seed, self.draw)).bit_generator.random_raw((count + 1) // 2)
+        words: NDArray = np.asarray(raw).astype("<u8", copy=False).view("<u4")[:count]
+        return (words >= np.uint32(min(round(self.p * 2**32), 2**32 - 1))).reshape(shape)
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        return (self(grad),)
+
+
+def dropout(x: Value, p: float = 0.5, generator: Generator = default_generator) -> Value:
+    """Return `x` with elements set to 0 with probability `p`, the others divided by 1 − `p`.
+
+    The mask is the next draw of `generator`. Srivastava et al., "Dropout" (2014).
+
+    >>> import lamina
+    >>> sorted(set(dropout(lamina.ones(99), 0.5).tolist()))
+    [0.0, 2.0]
+    """
+    _check_probability("dropout", p)
+    return Dropout(p, *generator.advance())(x) if p > 0 else x
+
+
+def feature_dropout(x: Value, p: float = 0.5, generator: Generator = default_generator) -> Value:
+    """Return `x` with whole channels set to 0 with probability `p`, the others divided by 1 − `p`.
+
+    `x` is (N, C, …). Tompson et al., "Efficient Object Localization" (2015).
+    """
+    _check_probability("feature_dropout", p)
+    return x * dropout(x.new_ones(_per_channel(x)), p, generator) if p > 0 else x
+
+
+def alpha_dropout(x: Value, p: float = 0.5, generator: Generator = default_generator) -> Value:
+    """Return `x` with elements set to SELU's floor with probability `p`, then scaled and shifted.
+
+    Mean 0 and variance 1 stay what they are. Klambauer et al., "Self-Normalizing Neural Networks"
+    (2017).
+    """
+    _check_probability("alpha_dropout", p)
+    return _with_floor(x, x.shape, p, generator)
+
+
+def feature_alpha_dropout(
+    x: Value, p: float = 0.5, generator: Generator = default_generator
+) -> Value:
+    """Return `x` with whole channels set to SELU's floor with probability `p`, scaled and shifted.
+
+    `x` is (N, C, …).
+    """
+    _check_probability("feature_alpha_dropout", p)
+    return _with_floor(x, _per_channel(x), p, generator)
+
+
+def _with_floor(x: Value, shape: Shape, p: float, generator: Generator) -> Value:
+    if p == 0:
+        return x
+    if p == 1:
+        return x * 0.0
+    scale = 1 / sqrt((1 - p) * (1 + p * _SELU_FLOOR**2))
+    kept = dropout(x.new_ones(shape), p, generator) * (1 - p)
+    floor = (1.0 - kept) * (scale * _SELU_FLOOR) - scale * _SELU_FLOOR * p
+    return x * (kept * scale) + floor
+
+
+def _per_channel(x: Value) -> Shape:
+    if len(x.shape) < 2:
+        raise ShapeError(f"dropout of channels: {x.shape} given; expected (N, C, …)")
+    return (*x.shape[:2], *(1,) * (len(x.shape) - 2))
+
+
+def _check_probability(name: str, p: float) -> None:
+    if not 0 <= p <= 1:
+        raise ArgumentError(f"{name}: probability {p} given; expected 0 to 1")

@@ -1,0 +1,133 @@
+"""Activations of the form x·gate(x): SiLU, both GELUs, Mish.
+
+The slope of each is an op as well, so that a backward pass runs two ops and not ten; the slope's
+own derivative is written out.
+"""
+
+from math import pi, sqrt
+from typing import Any
+
+import numpy as np
+
+from lamina.memory.array import NDArray
+from lamina.ops import error_function
+from lamina.ops.blocks import Formula, in_blocks
+from lamina.ops.functions import erf, exp, sigmoid, tanh
+from lamina.ops.pointwise import Elementwise
+from lamina.ops.registry import Value, define
+
+_SQRT_HALF = sqrt(0.5)
+_NORMAL_PEAK = 1 / sqrt(2 * pi)
+_TANH_SCALE = sqrt(2 / pi)
+_TANH_CUBIC = 0.044715
+
+
+def _gated(name: str, formula: Formula, slope: Formula, bend: Any) -> Elementwise:
+    """Define x·gate(x), whose derivative is `slope` and whose second derivative is `bend`."""
+    slope_op = define(
+        Elementwise(f"{name}_slope", in_blocks(slope), lambda g, out, x: (g * bend(x),))
+    )
+    return define(Elementwise(name, in_blocks(formula), lambda g, out, x: (g * slope_op(x),)))
+
+
+def _finite(x: NDArray) -> NDArray:
+    """Return `x` with the greatest finite numbers for ±∞: a gate of 0 times them is 0, not NaN."""
+    limit = np.finfo(x.dtype).max
+    return np.minimum(np.maximum(x, -limit), limit)
+
+
+def _logistic(x: NDArray) -> NDArray:
+    small = np.exp(-np.abs(x))
+    return np.where(x < 0, small, x.dtype.type(1)) / (1 + small)
+
+
+def _silu(x: NDArray) -> NDArray:
+    # e^−x is ∞ for very negative x, and x/∞ is the 0 that is meant.
+    out = np.exp(-x)
+    out += 1
+    return np.divide(np.maximum(x, np.finfo(x.dtype).min), out, out=out)
+
+
+def _silu_slope(x: NDArray) -> NDArray:
+    gate = _logistic(x)
+    return gate * (1 + _finite(x) * _logistic(-x))
+
+
+def _silu_bend(x: Value) -> Value:
+    gate = sigmoid(x)
+    return gate * sigmoid(-x) * (2 + x * (1 - 2 * gate))
+
+
+def _normal_cdf(x: NDArray) -> NDArray:
+    """Return the share of the standard normal distribution that lies below `x`."""
+    out = error_function.erf_block(x * x.dtype.type(_SQRT_HALF))
+    out += 1
+    out *= x.dtype.type(0.5)
+    return out
+
+
+def _gelu(x: NDArray) -> NDArray:
+    return _finite(x) * _normal_cdf(x)
+
+
+def _gelu_slope(x: NDArray) -> NDArray:
+    held = _finite(x)
+    density = np.exp(held * held * x.dtype.type(-0.5))
+    return _normal_cdf(x) + held * density * x.dtype.type(_NORMAL_PEAK)
+
+
+def _gelu_bend(x: Value) -> Value:
+    return (2 - x * x) * exp(x * x * -0.5) * _NORMAL_PEAK
+
+
+def _tanh_argument(x: NDArray) -> NDArray:
+    scale, cubic = x.dtype.type(_TANH_SCALE), x.dtype.type(_TANH_SCALE * _TANH_CUBIC)
+    return x * (scale + cubic * x * x)
+
+
+def _gelu_tanh(x: NDArray) -> NDArray:
+    return _finite(x) * (1 + np.tanh(_tanh_argument(x))) * x.dtype.type(0.5)
+
+
+def _gelu_tanh_slope(x: NDArray) -> NDArray:
+    # Beyond 20 the slope is 0 or 1 to the last bit, and squares of what is greater overflow.
+    held = np.minimum(np.maximum(x, -20), 20)
+    gate = np.tanh(_tanh_argument(held))
+    steepness = _TANH_SCALE * (1 + 3 * _TANH_CUBIC * held * held)
+    return (1 + gate + held * (1 - gate * gate) * steepness) * x.dtype.type(0.5)
+
+
+def _gelu_tanh_bend(x: Value) -> Value:
+    gate = tanh(x * (_TANH_SCALE + _TANH_SCALE * _TANH_CUBIC * x * x))
+    steepness = _TANH_SCALE * (1 + 3 * _TANH_CUBIC * x * x)
+    curve = 6 * _TANH_CUBIC * _TANH_SCALE * x
+    return (1 - gate * gate) * (steepness + x * 0.5 * (curve - 2 * gate * steepness * steepness))
+
+
+def _mish_gate(x: NDArray) -> NDArray:
+    """Return tanh(log(1 + eˣ)) = n/(n + 2), n = eˣ·(eˣ + 2); 1 to the last bit from 20 on."""
+    grown = np.exp(np.minimum(x, 20))
+    grown = grown * (grown + 2)
+    return grown / (grown + 2)
+
+
+def _mish(x: NDArray) -> NDArray:
+    return _finite(x) * _mish_gate(x)
+
+
+def _mish_slope(x: NDArray) -> NDArray:
+    gate = _mish_gate(x)
+    return gate + _finite(x) * ((1 - gate * gate) * _logistic(x))
+
+
+def _mish_bend(x: Value) -> Value:
+    rise = sigmoid(x)
+    gate = tanh(x.softplus())
+    flank = (1 - gate * gate) * rise
+    return flank * (2 + x * (1 - rise - 2 * gate * rise))
+
+
+silu = _gated("silu", _silu, _silu_slope, _silu_bend)
+gelu_erf = _gated("gelu", _gelu, _gelu_slope, _gelu_bend)
+gelu_tanh = _gated("gelu_tanh", _gelu_tanh, _gelu_tanh_slope, _gelu_tanh_bend)
+mish = _gated("mish", _mish, _mish_slope, _mish_bend)

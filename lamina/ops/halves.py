@@ -1,0 +1,38 @@
+"""16-bit floats: kept as such, computed with as float32."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamina import dtypes
+from lamina.dtypes import DType
+from lamina.memory import Array, of_numpy
+from lamina.memory.array import NDArray
+
+
+def is_half(dtype: DType) -> bool:
+    """Return whether `dtype` is a float of 16 bits."""
+    return dtype.kind == "float" and dtype.itemsize == 2
+
+
+def wide_dtype(dtype: DType) -> DType:
+    """Return the dtype that sums over `dtype` are kept in."""
+    return dtypes.float32 if is_half(dtype) else dtype
+
+
+def widened(array: NDArray) -> NDArray:
+    """Return 16-bit floats as float32, anything else as it is."""
+    return array.astype(np.float32) if is_half(dtypes.from_numpy(array.dtype)) else array
+
+
+def in_float32(kernel: Callable[..., None]) -> Callable[..., None]:
+    """Return a kernel for 16-bit floats, of one for float32: operands are converted on the way."""
+
+    def run(out: Array, *inputs: Array) -> None:
+        wide = of_numpy(np.empty(out.shape, np.float32))
+        kernel(wide, *(of_numpy(widened(x.numpy())) for x in inputs))
+        target: Any = out.numpy()
+        target[...] = wide.numpy()
+
+    return run

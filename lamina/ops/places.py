@@ -1,0 +1,157 @@
+"""Reading from places of an array and writing to them, in numpy.
+
+Places are integer arrays. Those for several axes broadcast together and are joined into one flat
+place each. Sums run in the order of the places, so they have the same bits every time.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from lamina.errors import IndexingError
+from lamina.layout import Shape
+from lamina.memory.array import NDArray
+from lamina.ops.halves import widened
+
+Axes = tuple[int, ...]
+
+
+def counted(places: NDArray, axis: int, size: int) -> NDArray:
+    """Return `places` along an axis counted from the front; IndexingError names one outside."""
+    if not places.size:
+        return places.astype(np.intp)
+    low, high = int(places.min()), int(places.max())
+    if low < -size or high >= size:
+        spot = tuple(np.argwhere((places < -size) | (places >= size))[0].tolist())
+        at = f", at {spot} of the index array," if spot else ""
+        raise IndexingError(f"index {places[spot]}{at} is outside axis {axis}, of size {size}")
+    whole = places.astype(np.intp, copy=False)
+    return np.where(whole < 0, whole + size, whole) if low < 0 else whole
+
+
+def joined(places: Sequence[NDArray], axes: Axes, shape: Shape) -> NDArray:
+    """Return where `places` along `axes` lie in the product of those axes."""
+    total = counted(places[0], axes[0], shape[axes[0]])
+    for where, axis in zip(places[1:], axes[1:], strict=True):
+        total = total * shape[axis] + counted(where, axis, shape[axis])
+    return total
+
+
+def read(out: NDArray, x: NDArray, axes: Axes, place: int, places: Sequence[NDArray]) -> None:
+    """Write to `out` what `x` holds at `places` along `axes`, their axes standing at `place`."""
+    where = joined(places, axes, x.shape)
+    if not out.size:
+        return
+    if x.flags.c_contiguous and _is_run(axes):
+        first = axes[0]
+        merged = x.reshape(*x.shape[:first], -1, *x.shape[axes[-1] + 1 :]) if axes[1:] else x
+        target = _block_moved(out, where.ndim, place, first)
+        # The places were checked; "wrap" spares numpy its own check and a buffer.
+        np.take(merged, where, first, out=target, mode="wrap")
+        return
+    found = _in_front(x, axes)[_apart(where, axes, x.shape)]
+    _block_moved(out, where.ndim, place, 0)[...] = found
+
+
+def put(out: NDArray, values: NDArray, axes: Axes, place: int, places: Sequence[NDArray]) -> None:
+    """Write `values` to `places` of `out`; of several for one place the last stays."""
+    where = joined(places, axes, out.shape)
+    if not values.size:
+        return
+    rows = _block_moved(values, where.ndim, place, 0)
+    # One axis of places: numpy goes through more than one in an order of its own.
+    rows = rows.reshape(where.size, *rows.shape[where.ndim :])
+    _in_front(out, axes)[_apart(where.reshape(-1), axes, out.shape)] = rows
+
+
+def add(out: NDArray, values: NDArray, axes: Axes, place: int, places: Sequence[NDArray]) -> None:
+    """Write to `out` the sum of the `values` for each place, 0 where there are none."""
+    where = joined(places, axes, out.shape)
+    target = _in_front(out, axes)
+    size, width = (math.prod(part) for part in _split(target.shape, len(axes)))
+    rows = _block_moved(values, where.ndim, place, 0).reshape(where.size, width)
+    sums = added_rows(size, where.reshape(-1), widened(rows))
+    target[...] = sums.reshape(target.shape)
+
+
+def added_rows(size: int, where: NDArray, rows: NDArray) -> NDArray:
+    """Return `size` rows, row i the sum of those of `rows` whose `where` is i, in their order."""
+    sums = np.zeros((size, rows.shape[1]), rows.dtype)
+    if not rows.size:
+        return sums
+    if rows.shape[1] == 1:
+        np.add.at(sums.reshape(-1), where, rows.reshape(-1))
+        return sums
+    order = np.argsort(where, kind="stable")
+    ordered = where[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    gathered = rows.take(order, 0)
+    if starts.size < order.size:
+        gathered = np.add.reduceat(gathered, starts, axis=0, dtype=rows.dtype)
+    sums[ordered[starts]] = gathered
+    return sums
+
+
+def is_last(where: NDArray, size: int) -> NDArray:
+    """Return for each flat place below `size` whether none after it, in C order, is the same."""
+    number = np.arange(where.size)
+    latest = np.empty(size, np.intp)
+    latest[where.reshape(-1)] = number
+    return (latest[where.reshape(-1)] == number).reshape(where.shape)
+
+
+def keep_last(
+    out: NDArray, place: int, axes: Axes, shape: Shape, places: Sequence[NDArray]
+) -> None:
+    """Put 0 in `out`, read from an array of `shape`, where a later place is the same."""
+    where = joined(places, axes, shape)
+    size = math.prod(shape[a] for a in axes)
+    _block_moved(out, where.ndim, place, 0)[~is_last(where, size)] = 0
+
+
+def along(index: NDArray, axis: int, shape: Shape) -> NDArray:
+    """Return flat places in an array of `shape`: `index` along `axis`, their own elsewhere."""
+    steps = [math.prod(shape[a + 1 :]) for a in range(len(shape))]
+    where: NDArray = counted(index, axis, shape[axis]) * steps[axis]
+    for other, count in enumerate(index.shape):
+        if other != axis and count > 1:
+            apart = (count,) + (1,) * (len(shape) - other - 1)
+            where += (np.arange(count) * steps[other]).reshape(apart)
+    return where
+
+
+def read_along(out: NDArray, x: NDArray, axis: int, index: NDArray) -> None:
+    """Write to `out` what `x` holds at `index` along `axis`, the other places being its own."""
+    spots = along(index, axis, x.shape)
+    if x.flags.c_contiguous and spots.size:
+        np.take(x.reshape(-1), spots.reshape(out.shape), out=out, mode="wrap")
+    elif spots.size:
+        out[...] = x[np.unravel_index(spots.reshape(out.shape), x.shape)]
+
+
+def _split(shape: Shape, place: int) -> tuple[Shape, Shape]:
+    return shape[:place], shape[place:]
+
+
+def _is_run(axes: Axes) -> bool:
+    return axes == tuple(range(axes[0], axes[0] + len(axes)))
+
+
+def _in_front(array: NDArray, axes: Axes) -> NDArray:
+    """Return a view of `array` with `axes` first."""
+    return array if axes == tuple(range(len(axes))) else np.moveaxis(array, axes, range(len(axes)))
+
+
+def _block_moved(array: NDArray, count: int, source: int, target: int) -> NDArray:
+    """Return a view with the `count` axes that stand at `source` standing at `target`."""
+    if source == target or not count:
+        return array
+    return np.moveaxis(array, range(source, source + count), range(target, target + count))
+
+
+def _apart(where: NDArray, axes: Axes, shape: Shape) -> tuple[NDArray, ...]:
+    """Return flat places in the product of `axes` as places along each."""
+    if len(axes) == 1:
+        return (where,)
+    return np.unravel_index(where, [shape[a] for a in axes])
