@@ -1,0 +1,79 @@
+"""Adamax: Adam by the largest gradient instead of the mean square."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, final
+
+import numpy as np
+
+from lamina.memory.array import NDArray
+from lamina.optim.optimizer import Group, Optimizer, Parameters, State, count_step
+from lamina.optim.rule import blend, descend, regularized
+
+
+class AdamaxRule(NamedTuple):
+    """One step of Adamax."""
+
+    rate: float
+    beta1: float
+    beta2: float
+    eps: float
+    decay: float
+    maximize: bool
+
+    def update(
+        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
+    ) -> None:
+        mean, largest = slots[:2]
+        g = regularized(p, g, work[0], decay=self.decay, maximize=self.maximize)
+        blend(mean, g, self.beta1, work[1])
+        np.multiply(largest, self.beta2, out=largest)
+        np.abs(g, out=work[1])
+        np.add(work[1], self.eps, out=work[1])
+        np.maximum(largest, work[1], out=largest)
+        np.copyto(work[1], largest)
+        descend(p, mean, work[1], self.rate)
+
+
+@final
+class Adamax(Optimizer):
+    """Adamax:  m ← β₁m + (1−β₁)g,  u ← max(β₂u, |g| + ε),  p ← p − lr/(1−β₁ᵗ)·m/u.
+
+    Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, section 7.1.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+            },
+        )
+
+    def slots(self, group: Group) -> dict[str, float]:
+        return {"exp_avg": 0.0, "exp_inf": 0.0}
+
+    def rule(self, group: Group, state: State) -> AdamaxRule:
+        beta1, beta2 = group["betas"]
+        return AdamaxRule(
+            rate=group["lr"] / (1 - beta1 ** count_step(state)),
+            beta1=beta1,
+            beta2=beta2,
+            eps=group["eps"],
+            decay=group["weight_decay"],
+            maximize=group["maximize"],
+        )
