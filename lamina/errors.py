@@ -29,12 +29,20 @@ class ArgumentError(LaminaError, ValueError):
     """An argument with a value outside what is allowed."""
 
 
+class MatrixError(LaminaError, ArithmeticError):
+    """A matrix without what was asked for: singular, not positive definite, not converging."""
+
+
 class DeviceError(LaminaError, ValueError):
     """A device other than the CPU."""
 
 
 class LayoutError(LaminaError, ValueError):
     """Memory that cannot be viewed as asked without a copy, or must not be written."""
+
+
+class ExchangeError(LaminaError, BufferError):
+    """Memory that cannot be handed to, or taken from, another library as asked."""
 
 
 class GradientError(LaminaError, RuntimeError):

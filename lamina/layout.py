@@ -7,6 +7,7 @@ a flipped axis a negative stride.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -68,6 +69,7 @@ def _is_dense(shape: Shape, strides: tuple[int, ...], order: Iterable[int]) -> b
     return True
 
 
+@lru_cache(maxsize=4096)
 def contiguous(shape: Shape) -> Layout:
     """Return the C-ordered layout of `shape`, from the storage's first element.
 

@@ -46,13 +46,23 @@ class Generator:
     def state(self, value: State) -> None:
         self._seed, self._draws = value
 
-    def next(self) -> np.random.Generator:
-        """Return numpy's generator for the next draw; each draw has 2¹²⁸ numbers of its own."""
+    def advance(self) -> State:
+        """Return the state of the next draw, and go past it."""
         with self._lock:
             draw = self._draws
             self._draws += 1
-        counter: Any = np.array([0, 0, draw, 0], np.uint64)
-        return np.random.Generator(np.random.Philox(key=self._seed, counter=counter))
+        return self._seed, draw
+
+    def next(self) -> np.random.Generator:
+        """Return numpy's generator for the next draw."""
+        return stream(self.advance())
+
+
+def stream(state: State) -> np.random.Generator:
+    """Return numpy's generator for one draw of a seed; each draw has 2¹²⁸ numbers of its own."""
+    seed, draw = state
+    counter: Any = np.array([0, 0, draw, 0], np.uint64)
+    return np.random.Generator(np.random.Philox(key=seed, counter=counter))
 
 
 default_generator = Generator(0)

@@ -1,6 +1,8 @@
 """Anomaly mode: find the op, and the line of the user, where the first NaN or Inf appeared."""
 
+import os
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, final
@@ -10,15 +12,18 @@ import numpy as np
 from lamina.autograd.grad_mode import state
 from lamina.autograd.tape import Node
 from lamina.errors import AnomalyError
+from lamina.memory.array import NDArray
 
-_PACKAGE = str(Path(__file__).parent.parent)
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
 @final
 class detect_anomaly:
-    """Stop at the first NaN or Inf, forward or backward, that an op makes of finite inputs.
+    """Stop at the first NaN, or at the first Inf made of finite values, forward or backward.
 
-    Raises AnomalyError with the op's name and the line that called it. Costs a look at every value.
+    Raises AnomalyError with the op's name and the line that called it; backward, the line that ran
+    the op forward in anomaly mode. An Inf that was there already, as in a mask of −Inf, is let
+    through. Costs a look at every value.
 
     >>> import lamina
     >>> x = lamina.tensor([1.0, 0.0], requires_grad=True)
@@ -51,18 +56,18 @@ def callers_line() -> str:
     return "unknown line"
 
 
-def check_output(name: str, tensor: Any) -> None:
-    """Raise AnomalyError if an op has just made a NaN or Inf."""
-    found = _first_bad(tensor)
+def check_output(name: str, inputs: Iterable[Any], tensor: Any) -> None:
+    """Raise AnomalyError if op `name` has just made a NaN or Inf of `inputs`."""
+    found = _first_bad(tensor, inputs)
     if found:
         raise AnomalyError(
             f"{name} made {found} of its output, at {callers_line()}; check its inputs"
         )
 
 
-def check_gradient(node: Node, grad: Any) -> None:
-    """Raise AnomalyError if the derivative of `node` has just made a NaN or Inf."""
-    found = _first_bad(grad)
+def check_gradients(node: Node, arrived: Iterable[Any], grad: Any) -> None:
+    """Raise AnomalyError if the derivative of `node` has just made a NaN or Inf of `arrived`."""
+    found = _first_bad(grad, arrived)
     if found:
         raise AnomalyError(
             f"the derivative of {node.op.name} made {found} of a gradient; "
@@ -70,12 +75,20 @@ def check_gradient(node: Node, grad: Any) -> None:
         )
 
 
-def _first_bad(tensor: Any) -> str | None:
+def _first_bad(tensor: Any, inputs: Iterable[Any]) -> str | None:
     if not tensor.array.dtype.is_floating_point:
         return None
     values = tensor.array.numpy()
-    bad = ~np.isfinite(values.astype(np.float64, copy=False))
+    bad = ~_is_finite(values)
     if not bad.any():
+        return None
+    if not np.isnan(values).any() and not all(_is_finite(x.array.numpy()).all() for x in inputs):
         return None
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     return f"{values[index]} at index {index}"
+
+
+def _is_finite(values: NDArray) -> Any:
+    if values.dtype.kind in "biu":
+        return np.ones((), np.bool_)
+    return np.isfinite(values)

@@ -8,12 +8,14 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
-from lamina.autograd.anomaly import check_gradient
+from lamina.autograd.anomaly import check_gradients
 from lamina.autograd.grad_mode import set_grad_enabled, state
 from lamina.autograd.tape import Node, Source, Tracked, source_of
 from lamina.errors import ArgumentError, GradientError, ShapeError
 
 Tensor = Any
+# Identity of what a gradient is sent to: a node and one of its outputs, or a leaf and −1.
+Key = tuple[int, int]
 
 
 @final
@@ -73,7 +75,7 @@ def backward(
     with set_grad_enabled(create_graph):
         _start(flow, tensors, grads)
         for node, arrived in flow.latest():
-            _propagate(flow, node, arrived, wanted=None)
+            _propagate(flow, node, arrived, goals=None)
             if not (retain_graph or create_graph):
                 node.free()
         for leaf, grad in flow.at_leaf.values():
@@ -104,23 +106,23 @@ def grad(
     seeds = [None] * len(outputs) if grad_outputs is None else _sequence_of(grad_outputs)
     keep = create_graph if retain_graph is None else retain_graph
     for place, x in enumerate(inputs):
+        x.refresh()
         if not x.requires_grad:
             raise GradientError(f"input {place} does not require grad; call requires_grad_() on it")
     targets = [source_of(x) for x in inputs]
-    goals = {_key(t) for t in targets}
-    wanted = _leading_to(outputs, goals)
-    found: dict[tuple[int, int], Tensor] = {}
+    goals = _Goals(outputs, targets)
+    found: dict[Key, Tensor] = {}
     flow = _Flow()
     with set_grad_enabled(create_graph):
         _start(flow, outputs, seeds)
         for node, arrived in flow.latest():
             found.update(
-                {(id(node), i): g for i, g in enumerate(arrived) if (id(node), i) in goals}
+                {(id(node), i): g for i, g in enumerate(arrived) if (id(node), i) in goals.keys}
             )
-            if node in wanted:
-                _propagate(flow, node, arrived, wanted)
-            if not keep:
-                node.free()
+            if node in goals.nodes:
+                _propagate(flow, node, arrived, goals)
+                if not keep:
+                    node.free()
         for leaf, total in flow.at_leaf.values():
             found[(id(leaf), -1)] = run_hooks(leaf.hooks or (), total)
     return tuple(
@@ -129,7 +131,22 @@ def grad(
     )
 
 
-def _key(source: Source) -> tuple[int, int]:
+@final
+class _Goals:
+    """What `grad` looks for: the keys of the inputs, and the nodes on the way to them."""
+
+    def __init__(self, outputs: Sequence[Tensor], targets: Sequence[Source]) -> None:
+        self.keys = {_key(t) for t in targets}
+        self.nodes = _leading_to(outputs, self.keys)
+
+    def want(self, source: Source) -> bool:
+        """Whether a gradient sent to `source` reaches an input."""
+        if isinstance(source, tuple) and source[0] in self.nodes:
+            return True
+        return _key(source) in self.keys
+
+
+def _key(source: Source) -> Key:
     return (id(source[0]), source[1]) if isinstance(source, tuple) else (id(source), -1)
 
 
@@ -149,10 +166,11 @@ def _start(flow: _Flow, tensors: Sequence[Tensor], grads: Sequence[Tensor | None
     if len(tensors) != len(grads):
         raise ArgumentError(f"{len(grads)} gradients were given for {len(tensors)} tensors")
     for tensor, seed in zip(tensors, grads, strict=True):
+        tensor.refresh()
         if not tensor.requires_grad:
             raise GradientError(
                 f"a {tensor.array.dtype.name} tensor of shape {tensor.array.shape} has no history "
-                "to differentiate; compute it from tensors with requires_grad=True, outside no_grad()"
+                "to differentiate; compute it from tensors that require grad, outside no_grad()"
             )
         if seed is None and tensor.array.layout.size != 1:
             raise GradientError(
@@ -164,9 +182,7 @@ def _start(flow: _Flow, tensors: Sequence[Tensor], grads: Sequence[Tensor | None
         flow.send(source_of(tensor), start)
 
 
-def _propagate(
-    flow: _Flow, node: Node, arrived: list[Tensor | None], wanted: set[Node] | None
-) -> None:
+def _propagate(flow: _Flow, node: Node, arrived: list[Tensor | None], goals: _Goals | None) -> None:
     like = next(g for g in arrived if g is not None)
     grads = tuple(
         like.new_zeros(spec.shape, dtype=spec.dtype) if g is None else g
@@ -176,13 +192,13 @@ def _propagate(
     for place, (source, result) in enumerate(zip(node.sources, results, strict=True)):
         if result is None or source is None:
             continue
-        if wanted is not None and isinstance(source, tuple) and source[0] not in wanted:
+        if goals is not None and not goals.want(source):
             continue
         value = result() if callable(result) else result
         spec = node.specs[place]
         _check_shape(value, spec.shape, f"the gradient of input {place} of {node.op.name}")
         if state.anomaly:
-            check_gradient(node, value)
+            check_gradients(node, grads, value)
         flow.send(source, value if value.dtype is spec.dtype else value.to(spec.dtype))
 
 
@@ -201,7 +217,7 @@ def _accumulate(leaf: Tracked, grad: Tensor, *, keep_graph: bool) -> None:
         leaf.grad = grad if keep_graph else grad.detach().clone()
 
 
-def _leading_to(outputs: Sequence[Tensor], goals: set[tuple[int, int]]) -> set[Node]:
+def _leading_to(outputs: Sequence[Tensor], goals: set[Key]) -> set[Node]:
     """Return the nodes whose derivative must run for a gradient to reach one of `goals`."""
     leads: dict[Node, bool] = {}
     stack = [s[0] for s in map(source_of, outputs) if isinstance(s, tuple)]

@@ -2,6 +2,8 @@
 rows.
 """
 
+import platform
+import sys
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -70,6 +72,17 @@ def choose_target(name: str | None) -> Target:
     if TARGETS[name] not in usable:
         raise ArgumentError(f"LAMINA_TARGET={name!r}: this processor lacks it; set one of {names}")
     return TARGETS[name]
+
+
+@cache
+def compiles_here() -> bool:
+    """Return whether kernels can be compiled and loaded on this machine; where not, references run.
+
+    >>> compiles_here() in (True, False)
+    True
+    """
+    here = platform.machine().lower().replace("amd64", "x86_64")
+    return sys.platform == "linux" and any(target.arch == here for target in TARGETS.values())
 
 
 @cache

@@ -1,7 +1,7 @@
 """Memory: storages, the arrays laid out in them, and the pool they are lent from."""
 
 from lamina.memory.array import Array, Spec, empty, full, of_numpy
-from lamina.memory.pool import PoolStats, TensorPool, pool, set_cap
+from lamina.memory.pool import PoolStats, TensorPool, pool
 from lamina.memory.storage import Storage, allocate, map_file
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
 
 stats = pool.stats
 reset_peak = pool.reset_peak
+set_cap = pool.set_cap
 trim = pool.trim

@@ -1,5 +1,6 @@
 """Array: pointer, layout and dtype. What kernels take, and what a tensor adds its history to."""
 
+from math import prod
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -24,7 +25,7 @@ class Spec(NamedTuple):
 class Array:
     """Elements of one dtype, laid out in a storage. Handing one over moves no bytes."""
 
-    __slots__ = ("_numpy", "dtype", "layout", "storage")
+    __slots__ = ("_numpy", "_spec", "dtype", "layout", "storage")
 
     def __init__(
         self, storage: Storage, layout: Layout, dtype: DType, view: NDArray | None = None
@@ -33,6 +34,7 @@ class Array:
         self.layout = layout
         self.dtype = dtype
         self._numpy = view
+        self._spec: Spec | None = None
 
     @property
     def shape(self) -> Shape:
@@ -45,7 +47,9 @@ class Array:
 
     @property
     def spec(self) -> Spec:
-        return Spec(self.layout.shape, self.dtype)
+        if self._spec is None:
+            self._spec = Spec(self.layout.shape, self.dtype)
+        return self._spec
 
     @property
     def address(self) -> int:
@@ -56,14 +60,13 @@ class Array:
         """Return a numpy array of the same memory; it keeps the memory alive."""
         if self._numpy is None:
             shape, strides, offset = self.layout
-            size = self.dtype.itemsize
-            self._numpy = np.ndarray(
-                shape,
-                self.dtype.numpy,
-                self.storage.buffer,
-                offset * size,
-                tuple(s * size for s in strides),
+            dtype, size = self.dtype.numpy, self.dtype.itemsize
+            steps = (
+                None
+                if strides == lay.contiguous(shape).strides
+                else strides_in_bytes(strides, size)
             )
+            self._numpy = np.ndarray(shape, dtype, self.storage.buffer, offset * size, steps)
         return self._numpy
 
     def with_layout(self, layout: Layout) -> "Array":
@@ -71,10 +74,14 @@ class Array:
         return Array(self.storage, layout, self.dtype)
 
 
+def strides_in_bytes(strides: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Return steps counted in elements, counted in bytes."""
+    return tuple([s * itemsize for s in strides])
+
+
 def empty(shape: Shape, dtype: DType) -> Array:
     """Return an array in C order from the pool, its content undefined."""
-    layout = lay.contiguous(shape)
-    return Array(allocate(layout.size * dtype.itemsize), layout, dtype)
+    return Array(allocate(prod(shape) * dtype.itemsize), lay.contiguous(shape), dtype)
 
 
 def full(shape: Shape, dtype: DType, value: Any) -> Array:

@@ -1,17 +1,18 @@
 """The tensor pool: aligned blocks in size classes, lent out and taken back by reference count.
 
-A block is lent as a `Block`, a numpy byte array. Whatever views are made of it, here or by numpy,
-hold it; when the last of them dies the memory returns to the free list of its class. Four classes a
-doubling keep the waste under a quarter. Idle memory past `keep_bytes` goes back to the system.
+Memory is kept in slots. A loan is a `Block`, a numpy view of a slot; whatever views are made of
+it, here or by numpy, hold it, and when the last of them dies the slot returns to the shelf of its
+class. Four classes a doubling keep the waste under a quarter. Small slots are cut from slabs, large
+ones have a region to themselves. What lay idle longest goes back to the system first.
 """
 
 import mmap
 import os
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple, final
+from functools import lru_cache
+from typing import Any, final
 
 import numpy as np
 
@@ -20,37 +21,70 @@ from lamina.errors import ArgumentError, MemoryCapError
 
 ALIGNMENT = 64
 SLAB_BYTES = 1 << 20
+PENDING_BLOCKS = 64
 HUGE_PAGE_BYTES = 2 << 20
 
-
-class Place(NamedTuple):
-    """Memory of one size class: `nbytes` of `region`, from `offset`."""
-
-    region: mmap.mmap
-    offset: int
-    address: int
-    nbytes: int
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 @final
-class Block(np.ndarray[Any, np.dtype[np.uint8]]):
+class Region:
+    """Memory mapped in one piece, cut into slots of one size as they are needed.
+
+    It is unmapped when the last of them dies.
+    """
+
+    __slots__ = ("address", "memory", "pieces")
+
+    def __init__(self, memory: Bytes) -> None:
+        self.memory = memory
+        self.address = int(memory.__array_interface__["data"][0])
+        self.pieces = 0
+
+    def cut(self, size: int) -> "Slot | None":
+        """Return the next slot of `size` bytes; None where all of it is cut."""
+        start = self.pieces * size
+        if start + size > self.memory.size:
+            return None
+        self.pieces += 1
+        slot = self.memory[start : start + size].view(Slot)
+        slot.address = self.address + start
+        slot.region = self
+        return slot
+
+
+@final
+class Slot(Bytes):
+    """Memory of one size class. A pool keeps it on a shelf, or has lent it out as a `Block`."""
+
+    __slots__ = ("address", "idle_since", "pool", "region", "shelf")
+
+    address: int
+    idle_since: int
+    pool: "TensorPool"
+    region: Region
+    shelf: list["Slot"]
+
+
+@final
+class Block(Bytes):
     """Bytes on loan from a pool; they return to it when the last view of them dies."""
 
-    place: Place
-    pool: "TensorPool"
+    __slots__ = ()
 
     def __del__(self) -> None:
-        # A view that numpy makes of this class inherits no place: only the loan itself returns.
-        if "place" in self.__dict__:
-            self.pool.take_back(self.place)
+        slot = self.base
+        # A view that numpy makes of a loan is a Block as well; only the loan rests on a slot.
+        if type(slot) is Slot:
+            slot.pool.take_back(slot)
 
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """Bytes and counts of a pool since it was made (or since `reset_peak`).
+    """Bytes and counts of a pool since it was made (`peak`: since `reset_peak`).
 
     `live` bytes are on loan now, `peak` the most there were; `idle` wait for reuse. Of `acquired`
-    loans `reused` came from a free list. `returned` bytes were handed back to the system.
+    loans `reused` came from a shelf. `returned` bytes were handed back to the system.
     """
 
     live: int
@@ -61,7 +95,7 @@ class PoolStats:
     returned: int
 
 
-@cache
+@lru_cache(maxsize=4096)
 def size_class(nbytes: int) -> int:
     """Return the bytes a request of `nbytes` occupies.
 
@@ -76,113 +110,178 @@ def size_class(nbytes: int) -> int:
 
 @final
 class TensorPool:
-    """Memory for tensors: lent by `acquire`, reused, bounded; safe to use from any thread."""
+    """Memory for tensors: lent by `acquire`, reused, bounded; safe to use from any thread.
+
+    At most `keep_bytes` lie idle. With `cap_bytes`, live and idle memory together stay under it.
+    """
 
     def __init__(self, *, keep_bytes: int, cap_bytes: int | None = None) -> None:
         self.keep_bytes = keep_bytes
-        self.cap_bytes = cap_bytes
-        self._free: dict[int, deque[Place]] = {}
-        # Reentrant: a block may die, and come back, while this very thread is inside the pool.
+        self._cap_bytes = cap_bytes
+        self._shelves: dict[int, list[Slot]] = {}
+        # The region that slots of a size are cut from, if it is not used up.
+        self._open: dict[int, Region] = {}
+        # Blocks that died and are not on their shelf yet. A finalizer may run at any point of any
+        # thread, inside this pool too, so it does no more than leave the slot here.
+        self._pending: deque[Slot] = deque()
         self._lock = threading.RLock()
-        self._live = self._peak = self._idle = 0
-        self._acquired = self._reused = self._returned = 0
-        os.register_at_fork(after_in_child=self._renew_lock)
+        self._live = self._peak = self._held = 0
+        self._acquired = self._created = self._returned = 0
+        # Held across a fork, so that the child finds no counter half changed by another thread.
+        os.register_at_fork(
+            before=self._lock.acquire,
+            after_in_parent=self._lock.release,
+            after_in_child=self._lock.release,
+        )
 
     def acquire(self, nbytes: int) -> Block:
         """Return a block of at least `nbytes`, aligned to 64 bytes, its content undefined."""
         size = size_class(nbytes)
         with self._lock:
-            place = self._reuse(size) or self._create(size)
+            if self._pending:
+                self._settle()
+            shelf = self._shelves.get(size)
+            # Last in, first out: that memory is the likeliest to be in cache still.
+            slot = shelf.pop() if shelf else self._create(size)
             self._acquired += 1
-            self._live += size
-            if self._live > self._peak:
-                self._peak = self._live
-        block = Block((size,), np.uint8, place.region, place.offset)
-        block.pool = self
-        block.place = place
-        return block
+            live = self._live = self._live + size
+            if live > self._peak:
+                self._peak = live
+            return slot.view(Block)
 
-    def take_back(self, place: Place) -> None:
+    def take_back(self, slot: Slot) -> None:
         """Accept memory whose last view has died; called by the block itself."""
-        with self._lock:
-            self._live -= place.nbytes
-            if place.nbytes > SLAB_BYTES // 4 and self._idle + place.nbytes > self.keep_bytes:
-                self._returned += place.nbytes
-                return
-            self._idle += place.nbytes
-            self._free.setdefault(place.nbytes, deque()).append(place)
+        self._pending.append(slot)
+        if slot.nbytes > SLAB_BYTES or len(self._pending) > PENDING_BLOCKS:
+            with self._lock:
+                self._settle()
+
+    def _settle(self) -> None:
+        """Put on their shelves the blocks that died."""
+        while self._pending:
+            slot = self._pending.popleft()
+            self._live -= slot.nbytes
+            slot.idle_since = self._acquired
+            slot.shelf.append(slot)
+        if self._held - self._live > self.keep_bytes:
+            # Down to half, so that a pool at its limit does not come here at every return.
+            self._shrink(self.keep_bytes // 2)
 
     def trim(self) -> int:
-        """Return to the system all idle memory that has a region to itself; return its bytes."""
+        """Hand all memory back to the system of which no part is on loan; return its bytes."""
         with self._lock:
-            gone = 0
-            for size, places in self._free.items():
-                if size > SLAB_BYTES // 4:
-                    gone += size * len(places)
-                    places.clear()
-            self._idle -= gone
-            self._returned += gone
-            return gone
+            self._settle()
+            return self._shrink(0)
+
+    def set_cap(self, nbytes: int | None) -> None:
+        """Allow the pool at most `nbytes`, live and idle together; None lifts the cap.
+
+        What is on loan already stays so; a request that does not fit is a MemoryCapError.
+        """
+        if nbytes is not None and nbytes < 0:
+            raise ArgumentError(f"a cap of {nbytes} bytes was given; expected 0 or more, or None")
+        with self._lock:
+            self._settle()
+            self._cap_bytes = nbytes
+            if nbytes is not None and self._held > nbytes:
+                self._shrink(max(nbytes - self._live, 0))
 
     def stats(self) -> PoolStats:
         """Return the pool's counters as they stand."""
         with self._lock:
-            return PoolStats(
-                *(self._live, self._peak, self._idle),
-                *(self._acquired, self._reused, self._returned),
-            )
+            self._settle()
+            idle = self._held - self._live
+            reused = self._acquired - self._created
+            return PoolStats(self._live, self._peak, idle, self._acquired, reused, self._returned)
 
     def reset_peak(self) -> None:
         """Let `peak` start again from what is live now."""
         with self._lock:
+            self._settle()
             self._peak = self._live
 
-    def _reuse(self, size: int) -> Place | None:
-        places = self._free.get(size)
-        if not places:
-            return None
-        self._idle -= size
-        self._reused += 1
-        # Last in, first out: that memory is the likeliest to be in cache still.
-        return places.pop()
+    def _create(self, size: int) -> Slot:
+        region = self._open.get(size)
+        slot = None if region is None else region.cut(size)
+        if slot is None:
+            wanted = size if size > SLAB_BYTES // 4 else SLAB_BYTES // size * size
+            nbytes = self._room_for(size, wanted) // size * size
+            region = self._open[size] = Region(_map_region(nbytes))
+            self._held += nbytes
+            slot = region.cut(size)
+            assert slot is not None, "a region holds at least one slot"
+        slot.pool = self
+        slot.shelf = self._shelves.setdefault(size, [])
+        self._created += 1
+        return slot
 
-    def _create(self, size: int) -> Place:
-        if self.cap_bytes is not None and self._live + size > self.cap_bytes:
+    def _room_for(self, size: int, wanted: int) -> int:
+        """Return how many of `wanted` bytes the cap allows; MemoryCapError if not even `size`."""
+        cap = self._cap_bytes
+        if cap is None or self._held + wanted <= cap:
+            return wanted
+        if self._held + size > cap:
+            self._shrink(max(cap - size - self._live, 0))
+        if self._held + size > cap:
             raise MemoryCapError(
-                f"{size} bytes were asked for with {self._live} live under a cap of "
-                f"{self.cap_bytes}; free tensors, use smaller batches or raise the cap"
+                f"{size} bytes were asked for with {self._live} live under a cap of {cap}; "
+                "free tensors, use smaller batches or raise the cap with lamina.memory.set_cap"
             )
-        if size > SLAB_BYTES // 4:
-            return Place(*_map_region(size), size)
-        region, offset, address = _map_region(SLAB_BYTES)
-        places = self._free.setdefault(size, deque())
-        for start in range(size, SLAB_BYTES - size + 1, size):
-            places.append(Place(region, offset + start, address + start, size))
-            self._idle += size
-        return Place(region, offset, address, size)
+        return min(wanted, cap - self._held)
 
-    def _renew_lock(self) -> None:
-        self._lock = threading.RLock()
+    def _shrink(self, idle_bytes: int) -> int:
+        """Hand back regions no part of which is on loan, until `idle_bytes` are left.
+
+        Return the bytes handed back.
+        """
+        taken = [slot for shelf in list(self._shelves.values()) for slot in _emptied(shelf)]
+        gone = _longest_idle(taken, self._held - self._live - idle_bytes)
+        for slot in taken:
+            if slot.region not in gone:
+                slot.shelf.append(slot)
+        self._open = {size: region for size, region in self._open.items() if region not in gone}
+        freed = sum(region.memory.nbytes for region in gone)
+        self._held -= freed
+        self._returned += freed
+        return freed
 
 
-def _map_region(nbytes: int) -> tuple[mmap.mmap, int, int]:
+def _emptied(shelf: list[Slot]) -> list[Slot]:
+    """Return all slots of a shelf, taken from it one by one: none can be lent meanwhile."""
+    slots = []
+    while shelf:
+        slots.append(shelf.pop())
+    return slots[::-1]
+
+
+def _longest_idle(slots: list[Slot], nbytes: int) -> set[Region]:
+    """Return regions of which every slot is among `slots`, longest idle first, up to `nbytes`."""
+    idle: defaultdict[Region, list[Slot]] = defaultdict(list)
+    for slot in slots:
+        idle[slot.region].append(slot)
+    whole = [region for region, cut in idle.items() if len(cut) == region.pieces]
+    whole.sort(key=lambda region: max(slot.idle_since for slot in idle[region]))
+    gone = set[Region]()
+    for region in whole:
+        if nbytes <= 0:
+            break
+        gone.add(region)
+        nbytes -= region.memory.nbytes
+    return gone
+
+
+def _map_region(nbytes: int) -> Bytes:
+    # Private: after a fork parent and child must not write into each other's tensors.
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name == "posix" else {}
     try:
-        region = mmap.mmap(-1, nbytes)
+        region = mmap.mmap(-1, nbytes, **private)
     except (OSError, OverflowError):
         raise MemoryCapError(
             f"the system has no {nbytes} bytes left; free tensors or use smaller batches"
         ) from None
     if nbytes >= HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
         region.madvise(mmap.MADV_HUGEPAGE)
-    address = np.frombuffer(region, np.uint8).__array_interface__["data"][0]
-    return region, 0, address
-
-
-def set_cap(nbytes: int | None) -> None:
-    """Allow tensors at most `nbytes` of live memory; None lifts the cap."""
-    if nbytes is not None and nbytes < 0:
-        raise ArgumentError(f"a cap of {nbytes} bytes was given; expected 0 or more, or None")
-    pool.cap_bytes = nbytes
+    return np.frombuffer(region, np.uint8)
 
 
 pool = TensorPool(keep_bytes=settings.pool_bytes)

@@ -21,7 +21,7 @@ class Storage:
     __slots__ = ("__weakref__", "_address", "buffer", "nbytes", "version", "writable")
 
     def __init__(
-        self, buffer: Any, nbytes: int, *, writable: bool = True, address: int | None = None
+        self, buffer: Any, nbytes: int, writable: bool = True, address: int | None = None
     ) -> None:
         self.buffer = buffer
         self.nbytes = nbytes
@@ -50,7 +50,8 @@ def _bytes_of(buffer: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def allocate(nbytes: int) -> Storage:
     """Return fresh storage of at least `nbytes` from the pool, its content undefined."""
     block = pool.acquire(nbytes)
-    return Storage(block, nbytes, address=block.place.address)
+    slot: Any = block.base
+    return Storage(block, nbytes, True, slot.address)
 
 
 def map_file(path: str | os.PathLike[str], *, writable: bool = False) -> Storage:

@@ -1,5 +1,6 @@
 """Tensor: an array with a history, and `apply`, the one door through which eager ops run."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ from lamina.tensor.indexing import Indexing
 from lamina.tensor.inplace import InPlace
 from lamina.tensor.interchange import Interchange
 from lamina.tensor.printing import describe
+from lamina.tensor.random_filling import RandomFilling
 from lamina.tensor.reductions import Reductions
 from lamina.tensor.shaping import Shaping
 from lamina.tensor.views import refresh_history, remember_base
@@ -30,7 +32,17 @@ from lamina.tensor.views import refresh_history, remember_base
 Hook = Callable[[Any], Any]
 
 
-class Tensor(Arithmetic, Functions, Reductions, Shaping, Indexing, InPlace, Filling, Interchange):
+class Tensor(
+    Arithmetic,
+    Functions,
+    Reductions,
+    Shaping,
+    Indexing,
+    InPlace,
+    Filling,
+    RandomFilling,
+    Interchange,
+):
     """A strided tensor on the CPU that remembers how it was made.
 
     `Tensor(data)` copies numbers, nested lists or an array, as `lamina.tensor` does. The elements
@@ -92,7 +104,7 @@ class Tensor(Arithmetic, Functions, Reductions, Shaping, Indexing, InPlace, Fill
             remember_base(tensors[0], outputs[0])
         elif state.anomaly:
             for out in outputs:
-                check_output(op.name, out)
+                check_output(op.name, tensors, out)
         return outputs if isinstance(result, tuple) else outputs[0]
 
     @property
@@ -110,11 +122,13 @@ class Tensor(Arithmetic, Functions, Reductions, Shaping, Indexing, InPlace, Fill
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded operation made this tensor."""
+        self.refresh()
         return self.node is None
 
     @property
     def grad_fn(self) -> Node | None:
         """The recorded operation that made this tensor."""
+        self.refresh()
         return self.node
 
     @property
@@ -166,6 +180,7 @@ class Tensor(Arithmetic, Functions, Reductions, Shaping, Indexing, InPlace, Fill
 
         Returns a function that removes the hook.
         """
+        self.refresh()
         if not self.requires_grad:
             raise GradientError("a hook was set on a tensor that does not require grad")
         if self.node is not None:
@@ -176,17 +191,16 @@ class Tensor(Arithmetic, Functions, Reductions, Shaping, Indexing, InPlace, Fill
         return lambda: hooks.remove(hook)
 
     def retain_grad(self) -> None:
-        """Keep the gradient in `.grad` although this is not a leaf."""
-        if self.node is None:
+        """Add the gradient to `.grad` although this is not a leaf."""
+        if self.is_leaf:
             return
-        import weakref
-
+        # By a weak reference: a hook of its own node must not keep the tensor alive.
         owner = weakref.ref(self)
 
         def keep(grad: Any) -> None:
             tensor = owner()
             if tensor is not None:
-                tensor.grad = grad.detach()
+                tensor.grad = grad.detach() if tensor.grad is None else tensor.grad + grad.detach()
 
         self.register_hook(keep)
 

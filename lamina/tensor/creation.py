@@ -15,6 +15,8 @@ from lamina.memory import Array, map_file, of_numpy
 from lamina.memory import empty as empty_array
 from lamina.tensor.conversion import array_of
 from lamina.tensor.core import Tensor, check_device, wrap
+from lamina.tensor.dlpack import accept
+from lamina.tensor.keywords import second_keywords
 from lamina.tensor.shaping import sizes
 
 
@@ -86,7 +88,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
     check_device(device)
     if isinstance(x, Tensor):
         return x.clone() if copy else x.detach()
-    return wrap(of_numpy(np.from_dlpack(x, copy=copy)))
+    return wrap(of_numpy(accept(x, copy=copy)))
 
 
 def from_file(
@@ -120,12 +122,14 @@ def from_file(
     return wrap(Array(storage, layout, wanted))
 
 
+@second_keywords
 def empty(
-    *shape: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    shape: Any, *more: int, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Return a tensor whose elements are whatever the memory held."""
     check_device(device)
-    found = wrap(empty_array(checked_sizes(shape), _dtype_or(dtype, dtypes.default_float)))
+    whole = checked_sizes((shape, *more))
+    found = wrap(empty_array(whole, _dtype_or(dtype, dtypes.default_float)))
     return found.requires_grad_(requires_grad)
 
 
@@ -141,6 +145,7 @@ def _dtype_or(dtype: Any, default: DType) -> DType:
     return default if dtype is None else dtypes.as_dtype(dtype)
 
 
+@second_keywords
 def full(
     shape: Any,
     fill_value: Any,
@@ -154,60 +159,80 @@ def full(
     >>> full((2,), 7)
     Tensor([7, 7])
     """
-    default = (
-        dtypes.of_scalar(fill_value, None)
-        if not isinstance(fill_value, Tensor)
-        else fill_value.dtype
-    )
+    is_tensor = isinstance(fill_value, Tensor)
+    default = fill_value.dtype if is_tensor else dtypes.of_scalar(fill_value, None)
     found = empty(shape, dtype=_dtype_or(dtype, default), device=device)
     found.array.numpy()[...] = array_of(fill_value, found.dtype, copy=False).numpy()
     return found.requires_grad_(requires_grad)
 
 
+@second_keywords
 def zeros(
-    *shape: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    shape: Any, *more: int, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Return a tensor of zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
-    found = empty(*shape, dtype=dtype, device=device)
+    found = empty(shape, *more, dtype=dtype, device=device)
     found.array.numpy()[...] = 0
     return found.requires_grad_(requires_grad)
 
 
-def ones(*shape: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Return a tensor of ones."""
-    found = empty(*shape, dtype=dtype, device=device)
+@second_keywords
+def ones(
+    shape: Any, *more: int, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor of ones: `ones(2, 3)` or `ones((2, 3))`."""
+    found = empty(shape, *more, dtype=dtype, device=device)
     found.array.numpy()[...] = 1
     return found.requires_grad_(requires_grad)
 
 
-def empty_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
+def empty_like(
+    x: Tensor, /, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return an uninitialised tensor of the shape and dtype of `x`."""
-    return empty(x.shape, dtype=_dtype_or(dtype, x.dtype), device=device)
+    wanted = _dtype_or(dtype, x.dtype)
+    return empty(x.shape, dtype=wanted, device=device, requires_grad=requires_grad)
 
 
-def zeros_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
+def zeros_like(
+    x: Tensor, /, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return zeros of the shape and dtype of `x`."""
-    return zeros(x.shape, dtype=_dtype_or(dtype, x.dtype), device=device)
+    wanted = _dtype_or(dtype, x.dtype)
+    return zeros(x.shape, dtype=wanted, device=device, requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
+def ones_like(
+    x: Tensor, /, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return ones of the shape and dtype of `x`."""
-    return ones(x.shape, dtype=_dtype_or(dtype, x.dtype), device=device)
+    wanted = _dtype_or(dtype, x.dtype)
+    return ones(x.shape, dtype=wanted, device=device, requires_grad=requires_grad)
 
 
-def full_like(x: Tensor, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
-    """Return one number everywhere, in the shape and dtype of `x`."""
-    return full(x.shape, fill_value, dtype=_dtype_or(dtype, x.dtype), device=device)
-
-
-def arange(
-    start: float,
+def full_like(
+    x: Tensor,
     /,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Return one number everywhere, in the shape and dtype of `x`."""
+    wanted = _dtype_or(dtype, x.dtype)
+    return full(x.shape, fill_value, dtype=wanted, device=device, requires_grad=requires_grad)
+
+
+@second_keywords
+def arange(
+    start: float = 0,
     stop: float | None = None,
     step: float = 1,
     *,
     dtype: Any = None,
     device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return start, start + step, … short of `stop`; with one number, from 0 to it.
 
@@ -223,30 +248,48 @@ def arange(
     count = max(math.ceil((last - first) / step), 0)
     steps: Any = np.arange(count, dtype=np.int64 if whole else np.float64)
     values = steps * step + first
-    return wrap(of_numpy(values.astype(wanted.numpy)))
+    return wrap(of_numpy(values.astype(wanted.numpy))).requires_grad_(requires_grad)
 
 
+@second_keywords
 def linspace(
     start: Any,
     stop: Any,
-    /,
     num: int,
     *,
     dtype: Any = None,
     device: Any = None,
     endpoint: bool = True,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return `num` numbers evenly spaced from `start` to `stop`, with or without that endpoint."""
     check_device(device)
     default = dtypes.complex64 if isinstance(start + stop, complex) else dtypes.default_float
     values = np.linspace(start, stop, num, endpoint=endpoint)
-    return wrap(of_numpy(values.astype(_dtype_or(dtype, default).numpy)))
+    found = wrap(of_numpy(values.astype(_dtype_or(dtype, default).numpy)))
+    return found.requires_grad_(requires_grad)
+
+
+@second_keywords
+def logspace(
+    start: float, stop: float, num: int, base: float = 10.0, *, dtype: Any = None
+) -> Tensor:
+    """Return `num` powers of `base`, their exponents evenly spaced from `start` to `stop`."""
+    values = np.logspace(start, stop, num, base=base)
+    return wrap(of_numpy(values.astype(_dtype_or(dtype, dtypes.default_float).numpy)))
 
 
 def eye(
-    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None
+    n_rows: int,
+    n_cols: int | None = None,
+    *,
+    k: int = 0,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return ones on the k-th diagonal, zeros elsewhere."""
     check_device(device)
     wanted = _dtype_or(dtype, dtypes.default_float)
-    return wrap(of_numpy(np.eye(n_rows, n_cols, k, dtype=wanted.numpy)))
+    found = wrap(of_numpy(np.eye(n_rows, n_cols, k, dtype=wanted.numpy)))
+    return found.requires_grad_(requires_grad)

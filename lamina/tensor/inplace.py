@@ -4,14 +4,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from lamina.autograd.grad_mode import state
 from lamina.errors import DTypeError
-from lamina.memory import Array
+from lamina.memory import Array, empty
 from lamina.ops import arithmetic as ops
 from lamina.ops.arithmetic import cast
+from lamina.ops.functions import clip
+from lamina.ops.movement import expand, reshape
 from lamina.ops.pointwise import Elementwise
 from lamina.ops.registry import Op, Operand
-from lamina.tensor.views import assign, check_write
+from lamina.tensor.views import assign, become, check_write, is_tracked, refresh_history
 
 Tensor = Any
 
@@ -23,13 +24,21 @@ class InPlace(Operand):
 
     array: Array
     requires_grad: bool
+    base: Tensor
+    node: Any
+    index: int
+
+    def refresh(self) -> None:
+        """Take up the history that writes to the memory which this tensor views have had since."""
+        if self.base is not None:
+            refresh_history(self)
 
     def _update(self, op: Op, other: Any) -> Self:
         """Replace self by op(self, other)."""
-        tracked = state.grad_enabled and (
-            self.requires_grad or getattr(other, "requires_grad", False)
-        )
-        if not tracked and isinstance(op, Elementwise) and self._is_beside(other):
+        if is_tracked(self, other):
+            before = self._before(other) if _keeps_first(op, other) else self
+            return self._replace(self.apply(op, (before, before if other is self else other)))
+        if isinstance(op, Elementwise) and isinstance(op.fn, np.ufunc) and self._is_beside(other):
             check_write(self, tracked=False)
             mine = self.array.numpy()
             value = other.array.numpy() if isinstance(other, InPlace) else other
@@ -38,6 +47,20 @@ class InPlace(Operand):
             self.array.storage.version += 1
             return self
         return self._replace(self.apply(op, (self, other)))
+
+    def _before(self, other: Any = None) -> Self:
+        """Return what a derivative rule may keep of this tensor, about to be written from `other`.
+
+        A copy with the same history; the tensor itself where the write is not recorded.
+        """
+        if not is_tracked(self, other):
+            return self
+        self.refresh()
+        check_write(self, tracked=True)
+        array = empty(*self.array.spec)
+        array.numpy()[...] = self.array.numpy()
+        source = (self.node, self.index) if self.requires_grad else None
+        return self.of_history(array, source)  # type: ignore[attr-defined]
 
     def _is_beside(self, other: Any) -> bool:
         """Whether numpy would compute with `other` in this tensor's own dtype and shape."""
@@ -56,7 +79,7 @@ class InPlace(Operand):
                 f"a {theirs.name} result cannot be written in place to a {mine.name} tensor; "
                 f"convert it with .to(lamina.{mine.name}), or do not work in place"
             )
-        assign(self, cast(value, mine))
+        become(self, cast(value, mine))
         return self
 
     def __iadd__(self, other: Any) -> Self:
@@ -81,7 +104,7 @@ class InPlace(Operand):
         return self._update(ops.power, other)
 
     def __imatmul__(self, other: Any) -> Self:
-        return self._replace(self @ other)
+        return self._replace(self._before(other) @ other)
 
     def __iand__(self, other: Any) -> Self:
         return self._update(ops.bitwise_and, other)
@@ -131,23 +154,38 @@ class InPlace(Operand):
         return self._update(ops.add, first / second * value)
 
     def copy_(self, source: Any) -> Self:
-        """Write `source`, broadcast and converted, over this tensor."""
+        """Write `source`, converted and broadcast, over this tensor."""
         value = source if isinstance(source, InPlace) else self.new_tensor(source)  # type: ignore[attr-defined]
-        assign(self, cast(value, self.array.dtype).expand(self.array.shape))
+        extra = len(value.shape) - len(self.shape)
+        if extra > 0 and set(value.shape[:extra]) == {1}:
+            value = reshape(value, value.shape[extra:])
+        assign(self, expand(cast(value, self.array.dtype), self.shape))
         return self
 
     def fill_(self, value: Any) -> Self:
         """Write one number everywhere."""
-        return self.copy_(value)
+        if is_tracked(self, value) or isinstance(value, InPlace):
+            return self.copy_(value)
+        check_write(self, tracked=False)
+        self.array.numpy()[...] = value
+        self.array.storage.version += 1
+        return self
 
     def zero_(self) -> Self:
         """Write 0 everywhere."""
-        return self.copy_(0)
+        return self.fill_(0)
 
     def clamp_(self, min: Any = None, max: Any = None) -> Self:
         """Limit to the range from `min` to `max` in place."""
-        return self._replace(self.clamp(min, max))  # type: ignore[attr-defined]
+        return self._replace(clip(self._before(), min, max))
 
     def masked_fill_(self, mask: Tensor, value: Any) -> Self:
         """Write `value` where `mask` holds."""
         return self._replace(ops.where(mask, value, self))
+
+
+def _keeps_first(op: Op, other: Any) -> bool:
+    """Whether the derivative of `op` reads its first input."""
+    if op.bilinear:
+        return getattr(other, "requires_grad", False)
+    return op.saves is None or 0 in op.saves

@@ -1,16 +1,30 @@
 """A tensor's way in and out: Python numbers and lists, numpy, the buffer protocol, DLPack."""
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from lamina import dtypes
-from lamina.errors import DeviceError, DTypeError, GradientError, ShapeError
+from lamina.errors import (
+    ArgumentError,
+    DeviceError,
+    DTypeError,
+    ExchangeError,
+    GradientError,
+    ShapeError,
+)
 from lamina.memory import Array
 from lamina.memory.array import NDArray
 from lamina.ops.registry import Operand
+from lamina.tensor import dlpack
 
 Tensor = Any
+
+# The namespace is the package, rows above this one: looked up when asked for, never imported.
+_PACKAGE = __name__.partition(".")[0]
+_API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 
 
 class Interchange(Operand):
@@ -77,11 +91,29 @@ class Interchange(Operand):
             format(self.item(), spec) if spec and not self.array.shape else format(str(self), spec)
         )
 
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.numpy().__dlpack__(**options)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Return a DLPack capsule of the same memory (of a copy where `copy` is True)."""
+        if stream is not None:
+            raise ExchangeError("a stream was given; the CPU has none: pass None")
+        return dlpack.offer(self.numpy(), max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
+        return dlpack.CPU
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        """Return the namespace of the Array API that this tensor belongs to: `lamina`."""
+        if api_version is not None and api_version not in _API_VERSIONS:
+            raise ArgumentError(
+                f"Array API {api_version!r} asked for; expected one of {', '.join(_API_VERSIONS)}"
+            )
+        return sys.modules[_PACKAGE]
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
         """Return the tensor itself; the CPU is the only device."""

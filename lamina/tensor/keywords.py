@@ -7,15 +7,26 @@ from typing import Any, TypeVar
 
 from lamina.errors import ArgumentError
 
-SECOND_KEYWORDS = {
-    "dim": "axis",
-    "dims": "axis",
-    "keepdim": "keepdims",
-    "input": "x",
-    "other": "x2",
-    "dim0": "axis1",
-    "dim1": "axis2",
-    "unbiased": "correction",
+# PyTorch's keyword → the parameter it may stand for; the first that a function has is meant.
+SECOND_KEYWORDS: dict[str, tuple[str, ...]] = {
+    "dim": ("axis",),
+    "dims": ("axis", "axes", "repetitions"),
+    "keepdim": ("keepdims",),
+    "input": ("x", "x1"),
+    "self": ("x", "x1"),
+    "other": ("x2",),
+    "exponent": ("x2",),
+    "dim0": ("axis1",),
+    "dim1": ("axis2",),
+    "unbiased": ("correction",),
+    "size": ("shape",),
+    "tensors": ("arrays",),
+    "tensor": ("x",),
+    "end": ("stop",),
+    "steps": ("num",),
+    "diagonal": ("k",),
+    "shifts": ("shift",),
+    "index": ("indices",),
 }
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,12 +37,16 @@ def second_keywords(function: F) -> F:
 
     Only keywords that the function has no parameter for are renamed.
     """
-    own = set(inspect.signature(function).parameters)
-    renamed = {new: old for new, old in SECOND_KEYWORDS.items() if new not in own and old in own}
+    own = inspect.signature(function).parameters
+    renamed = {
+        new: next(old for old in firsts if old in own)
+        for new, firsts in SECOND_KEYWORDS.items()
+        if new not in own and any(old in own for old in firsts)
+    }
 
     @wraps(function)
     def named(*args: Any, **keywords: Any) -> Any:
-        for new in renamed.keys() & keywords.keys():
+        for new in keywords.keys() & renamed.keys() if keywords else ():
             old = renamed[new]
             if old in keywords:
                 raise ArgumentError(

@@ -1,0 +1,96 @@
+"""Elements chosen, scattered and ordered by the functions that PyTorch has beyond the Array API."""
+
+from typing import Any
+
+from lamina.array_api import searching
+from lamina.ops import indexing, sorting
+from lamina.tensor import Tensor
+from lamina.tensor.keywords import second_keywords
+
+__all__ = [
+    "argwhere",
+    "bucketize",
+    "gather",
+    "index_add",
+    "index_copy",
+    "index_select",
+    "kthvalue",
+    "masked_select",
+    "scatter",
+    "scatter_add",
+    "topk",
+    "unique",
+]
+
+
+def argwhere(x: Tensor) -> Tensor:
+    """Return the indices of the non-zero elements, one row for each: (n, ndim)."""
+    return indexing.argwhere(x)
+
+
+def bucketize(x: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:
+    """Return for each element how many of the ascending `boundaries` lie below it."""
+    return searching.searchsorted(boundaries, x, right=right)
+
+
+def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Return out[…, i, …] = x[…, index[…, i, …], …], the index read along `dim`."""
+    return indexing.gather(x, dim, index)
+
+
+def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+    """Return a copy of `x` with alpha·source added at the places `index` of `dim`."""
+    return indexing.index_add(x, dim, index, source, alpha=alpha)
+
+
+def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """Return a copy of `x` with `source` at the places `index` of `dim`."""
+    return indexing.index_copy(x, dim, index, source)
+
+
+def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Return the places `index` of `dim`."""
+    return indexing.take(x, index, dim)
+
+
+@second_keywords
+def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> Any:
+    """Return the k-th least element along `axis`, counted from 1, and its place."""
+    return sorting.kth_value(x, k, axis, keepdims)
+
+
+def masked_select(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the elements where `mask` holds, in C order, along one axis."""
+    return indexing.masked_select(x, mask)
+
+
+def scatter(x: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
+    """Return a copy of `x` with `src` at the places that `index` names along `dim`."""
+    return indexing.scatter(x, dim, index, src)
+
+
+def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """Return a copy of `x` with `src` added at the places that `index` names along `dim`."""
+    return indexing.scatter_add(x, dim, index, src)
+
+
+@second_keywords
+def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """Return the `k` greatest (or least) elements along `axis`, in order, and their places.
+
+    >>> import lamina
+    >>> lamina.topk(lamina.tensor([1, 4, 3]), 2).indices
+    Tensor([1, 2])
+    """
+    return sorting.topk(x, k, axis, largest=largest, sorted=sorted)
+
+
+def unique(
+    x: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
+) -> Any:
+    """Return the distinct elements, ascending; on demand each element's place, and the counts."""
+    found = sorting.unique_all(x)
+    wanted = [found.values]
+    wanted += [found.inverse] if return_inverse else []
+    wanted += [found.counts] if return_counts else []
+    return tuple(wanted) if len(wanted) > 1 else found.values

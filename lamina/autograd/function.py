@@ -1,0 +1,171 @@
+"""Operations with a derivative of the user's own."""
+
+import weakref
+from abc import ABC, abstractmethod
+from typing import Any, final
+
+from lamina.autograd.grad_mode import no_grad, state
+from lamina.autograd.tape import Node, Saved, made_by, record
+from lamina.errors import GradientError
+from lamina.ops.registry import Operand
+
+Tensor = Any
+
+
+@final
+class Context:
+    """What `forward` of a Function leaves for its `backward`; takes attributes of any name."""
+
+    def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
+        self.needs_input_grad = needs_input_grad
+        self._to_save: tuple[Tensor | None, ...] = ()
+        self._constant: tuple[Tensor, ...] = ()
+        self._places: list[tuple[int, int | None] | None] = []
+        self._node: weakref.ref[Node] | None = None
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep inputs, outputs or others for `backward`; freed and checked like an op's own."""
+        self._to_save = tensors
+
+    def mark_non_differentiable(self, *outputs: Tensor) -> None:
+        """Say that these outputs have no derivative."""
+        self._constant = outputs
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """What `save_for_backward` kept, with its history if `backward` is itself recorded."""
+        node = None if self._node is None else self._node()
+        if node is None:
+            return self._to_save
+        if node.saved_inputs is None:
+            raise GradientError(
+                f"the tensors that {node.op.name} saved were freed by an earlier backward; "
+                "pass retain_graph=True to that one"
+            )
+        found = []
+        for place in self._places:
+            found.append(None if place is None else _restore(node, *place))
+        return tuple(found)
+
+    def attach(self, node: Node, outputs: tuple[Tensor, ...]) -> None:
+        """Hand what is to be saved to `node`, so that it lives and is freed with it."""
+        self._node = weakref.ref(node)
+        kept: dict[int, Saved] = {}
+        for tensor in self._to_save:
+            if tensor is None:
+                self._places.append(None)
+                continue
+            is_output = [tensor is out for out in outputs]
+            key = len(node.specs) + len(kept)
+            kept[key] = Saved(tensor, None if any(is_output) else made_by(tensor))
+            self._places.append((key, is_output.index(True) if any(is_output) else None))
+        self._to_save = ()
+        node.saved_inputs = kept
+
+
+def _restore(node: Node, key: int, output: int | None) -> Tensor:
+    assert node.saved_inputs is not None, "checked by the caller"
+    source = None if output is None else (node, output)
+    tensor = node.saved_inputs[key].restore(f"backward of {node.op.name}", source)
+    return tensor if state.grad_enabled else tensor.detach()
+
+
+class Function(ABC):
+    """An operation with its derivative: subclass it, write `forward` and `backward`, call `apply`.
+
+    `forward(ctx, *args)` computes the outputs, from tensors without history; it may save tensors
+    with `ctx.save_for_backward` and set attributes of `ctx`. `backward(ctx, *grads)` gets the
+    gradient of each output and returns that of each argument, None where there is none. Written
+    with tensor operations, `backward` is differentiable itself; where it leaves them (by `numpy()`)
+    a derivative of it is a GradientError.
+
+    >>> import lamina
+    >>> class Cube(Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x * x * x
+    ...
+    ...     @staticmethod
+    ...     def backward(ctx, grad):
+    ...         (x,) = ctx.saved_tensors
+    ...         return grad * 3.0 * x * x
+    >>> x = lamina.tensor(2.0, requires_grad=True)
+    >>> Cube.apply(x).backward()
+    >>> x.grad
+    Tensor(12.)
+    """
+
+    @staticmethod
+    @abstractmethod
+    def forward(ctx: Context, *args: Any) -> Any:
+        """Return the output or a tuple of outputs."""
+
+    @staticmethod
+    @abstractmethod
+    def backward(ctx: Context, *grads: Tensor) -> Any:
+        """Return the gradient of each argument of `forward`; one alone needs no tuple."""
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Return what `forward` returns, recorded with `backward` as its derivative."""
+        inputs: tuple[Any, ...] = tuple([x for x in args if _is_tensor(x)])
+        for x in inputs:
+            x.refresh()
+        ctx = Context(tuple([_is_tensor(x) and x.requires_grad for x in args]))
+        with no_grad():
+            result = cls.forward(ctx, *args)
+        made = result if isinstance(result, tuple) else (result,)
+        # Fresh tensors: what comes out may be an input itself, or a view of one.
+        outputs = tuple([_fresh(x) for x in made])
+        if state.grad_enabled and any(ctx.needs_input_grad):
+            places = tuple([i for i, x in enumerate(args) if _is_tensor(x)])
+            _record(_Custom(cls, ctx, len(args), places), inputs, made, outputs)
+        return outputs if isinstance(result, tuple) else outputs[0]
+
+
+def _fresh(value: Any) -> Any:
+    return value.detach() if _is_tensor(value) else value
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Operand)
+
+
+def _record(
+    op: "_Custom", inputs: tuple[Tensor, ...], made: tuple[Any, ...], outputs: tuple[Any, ...]
+) -> None:
+    pairs = [(x, out) for x, out in zip(made, outputs, strict=True) if _is_tensor(out)]
+    node = record(op, inputs, tuple([out for _, out in pairs]))
+    op.ctx.attach(node, tuple([x for x, _ in pairs]))
+    for x, out in pairs:
+        if any(x is constant for constant in op.ctx._constant):
+            out.node, out.index, out.requires_grad = None, 0, False
+    op.ctx._constant = ()
+
+
+@final
+class _Custom:
+    """One call of a Function, as the tape sees it."""
+
+    saves = ()
+    bilinear = False
+
+    def __init__(
+        self, function: type[Function], ctx: Context, count: int, places: tuple[int, ...]
+    ) -> None:
+        self.name = function.__name__
+        self.function = function
+        self.ctx = ctx
+        self.count = count
+        self.places = places
+
+    def vjp(self, grad: Any, out: Any, *inputs: Any) -> tuple[Any, ...]:
+        grads = self.function.backward(self.ctx, *(grad if isinstance(grad, tuple) else (grad,)))
+        found = grads if isinstance(grads, tuple | list) else (grads,)
+        if len(found) < self.count or any(g is not None for g in found[self.count :]):
+            raise GradientError(
+                f"backward of {self.name} returned {len(found)} gradients for {self.count} "
+                "arguments of forward; return one each, None where there is none"
+            )
+        return tuple([found[place] for place in self.places])

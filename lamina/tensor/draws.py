@@ -1,0 +1,85 @@
+"""Random numbers as numpy arrays, drawn from a counted generator: the same on every machine."""
+
+from typing import Any
+
+import numpy as np
+
+from lamina import dtypes
+from lamina.dtypes import DType
+from lamina.errors import ArgumentError
+from lamina.layout import Shape
+from lamina.memory.array import NDArray
+from lamina.philox import Generator, default_generator
+
+# The widest range of whole numbers that may be drawn from.
+_LIMIT = 1 << 63
+
+
+def stream_of(generator: Generator | None) -> np.random.Generator:
+    """Return numpy's generator for the next draw of `generator` (of the default one)."""
+    return (default_generator if generator is None else generator).next()
+
+
+def _precision(dtype: DType) -> Any:
+    return np.float64 if dtype is dtypes.float64 else np.float32
+
+
+def uniform(shape: Shape, dtype: DType, generator: Generator | None) -> NDArray:
+    """Return numbers of [0, 1): in double precision for float64, else drawn in single."""
+    values: NDArray = stream_of(generator).random(shape, _precision(dtype))
+    if dtype.itemsize > 2:
+        return values
+    # Rounding to half precision must not reach 1.
+    below_one = np.nextafter(np.array(1, dtype.numpy), np.array(0, dtype.numpy))
+    return np.minimum(values.astype(dtype.numpy), below_one)
+
+
+def normal(shape: Shape, dtype: DType, generator: Generator | None) -> NDArray:
+    """Return numbers of the normal distribution: in double precision for float64, else single."""
+    values: NDArray = stream_of(generator).standard_normal(shape, _precision(dtype))
+    return values.astype(dtype.numpy, copy=False)
+
+
+def bernoulli(shape: Shape, chances: Any, dtype: DType, generator: Generator | None) -> NDArray:
+    """Return 1 with the probability given, else 0."""
+    odds = np.asarray(chances)
+    if not ((odds >= 0) & (odds <= 1)).all():
+        raise ArgumentError("bernoulli: a probability outside 0 to 1 was given")
+    return (stream_of(generator).random(shape) < odds).astype(dtype.numpy)
+
+
+def integers(
+    low: int, high: int, shape: Shape, dtype: DType, generator: Generator | None
+) -> NDArray:
+    """Return whole numbers drawn evenly from [low, high)."""
+    if not -_LIMIT <= low < high <= _LIMIT:
+        raise ArgumentError(f"whole numbers of [{low}, {high}) asked for; expected low < high")
+    return stream_of(generator).integers(low, high, shape).astype(dtype.numpy, copy=False)
+
+
+def multinomial(
+    weights: NDArray, count: int, generator: Generator | None, *, replacement: bool
+) -> NDArray:
+    """Return `count` places for each row of weights, drawn in proportion to them.
+
+    Without replacement by exponential races: the places of the least −log(u)/w (Efraimidis and
+    Spirakis, "Weighted random sampling with a reservoir", 2006).
+    """
+    stream = stream_of(generator)
+    if replacement:
+        return _with_replacement(weights, count, stream)
+    with np.errstate(divide="ignore"):
+        arrival = stream.exponential(size=weights.shape) / weights
+    return np.argsort(arrival, axis=-1, kind="stable")[..., :count]
+
+
+def _with_replacement(weights: NDArray, count: int, stream: np.random.Generator) -> NDArray:
+    bounds = np.cumsum(weights, axis=-1)
+    total = bounds[..., -1:]
+    drawn = stream.random((*weights.shape[:-1], count)) * total
+    # A product rounded up to the total would lie behind the last weight.
+    drawn = np.minimum(drawn, np.nextafter(total, 0))
+    if weights.ndim == 1:
+        return np.searchsorted(bounds, drawn, side="right")
+    rows = [np.searchsorted(b, d, side="right") for b, d in zip(bounds, drawn)]
+    return np.array(rows, np.int64).reshape(drawn.shape)
