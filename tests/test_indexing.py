@@ -212,6 +212,19 @@ def test_dtypes_pass_through(dtype: str) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "int8", "uint16"])
+@pytest.mark.parametrize("width", [1, 3])
+def test_sums_of_any_dtype(dtype: str, width: int) -> None:
+    places = np.array([2] * 20 + [0, 1, 0])
+    values = np.arange(23 * width).reshape(23, width) % 3
+    expected = np.zeros((4, width), np.int64)
+    np.add.at(expected, places, values)
+    zeros = lamina.zeros(4, width, dtype=dtype)
+    out = ops.index_add(zeros, 0, places, lamina.tensor(values, dtype=dtype))
+    assert out.dtype is zeros.dtype
+    assert out.tolist() == expected.tolist()
+
+
 def test_half_precision_sums_are_kept_in_float32() -> None:
     values = lamina.ones(4096, 2, dtype="float16")
     total = ops.index_add(lamina.zeros(1, 2, dtype="float16"), 0, [0] * 4096, values)
@@ -381,6 +394,20 @@ def test_methods_in_place_equal_the_copies() -> None:
         written = lamina.tensor(x)
         assert getattr(written, name + "_")(*arguments) is written
         np.testing.assert_array_equal(written.numpy(), copied.numpy(), name)
+
+
+def test_whatever_counts_as_an_integer_is_one() -> None:
+    class Two:
+        def __index__(self) -> int:
+            return 2
+
+    x = lamina.arange(8).reshape(4, 2)
+    assert x[Two()].tolist() == [4, 5]  # type: ignore[index]
+    assert x[: Two(), [1]].tolist() == [[1], [3]]  # type: ignore[index, misc]
+    assert x[Two(), [1, 0]].tolist() == [5, 4]  # type: ignore[index]
+    assert x[lamina.tensor(2)].tolist() == [4, 5]
+    x[Two()] = 0
+    assert x[np.int8(2), True].tolist() == [[0, 0]]
 
 
 def test_searching() -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from lamina.errors import ArgumentError, ShapeError
-from lamina.ops import copying
-from lamina.ops.movement import diagonal, expand, reshape
+from lamina.ops import copying, rearranging
+from lamina.ops.movement import expand, reshape
 from lamina.tensor import (
     Tensor,
     arange,
@@ -142,15 +142,7 @@ def diag(x: Tensor, k: int = 0) -> Tensor:
     Tensor([[1, 0],
             [0, 2]])
     """
-    if x.ndim == 2:
-        return diagonal(x, k)
-    if x.ndim != 1:
-        raise ShapeError(f"diag: shape {x.shape} given; expected a vector or a matrix")
-    size = x.size + abs(k)
-    padded = copying.concat((x.new_zeros(k), x)) if k > 0 else x
-    padded = copying.concat((padded, x.new_zeros(-k))) if k < 0 else padded
-    square = expand(reshape(padded, (1, size)), (size, size))
-    return copying.tril(copying.triu(square, k), k)
+    return rearranging.diag(x, k)
 
 
 def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:

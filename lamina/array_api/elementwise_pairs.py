@@ -5,6 +5,7 @@ from lamina.errors import ArgumentError
 from lamina.ops import arithmetic as ar
 from lamina.ops import functions as fn
 from lamina.tensor import Tensor
+from lamina.tensor.keywords import second_keywords
 
 __all__ = [
     "add",
@@ -185,6 +186,7 @@ def not_equal(x1: Operand, x2: Operand) -> Tensor:
     return ar.not_equal(x1, x2)
 
 
+@second_keywords
 def pow(x1: Operand, x2: Operand) -> Tensor:
     """Return x1 to the power x2, element by element, broadcast."""
     return ar.power(x1, x2)

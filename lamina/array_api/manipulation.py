@@ -1,12 +1,11 @@
 """Other shapes and orders of the elements, and tensors joined and taken apart."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from lamina import layout
-from lamina.errors import ArgumentError, DTypeError, LayoutError
-from lamina.layout import Shape, normalize_axis
-from lamina.ops import copying, indexing, movement
+from lamina.errors import ArgumentError, LayoutError
+from lamina.layout import Shape
+from lamina.ops import copying, movement, partition, rearranging
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 
@@ -68,8 +67,7 @@ def stack(arrays: Sequence[Tensor], axis: int = 0) -> Tensor:
 @second_keywords
 def unstack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
     """Return a view of each place of `axis`."""
-    place = normalize_axis(axis, x.ndim)
-    return tuple(x.select(place, i) for i in range(x.shape[place]))
+    return partition.unstack(x, axis)
 
 
 @second_keywords
@@ -145,20 +143,4 @@ def repeat(x: Tensor, repeats: int | Tensor, axis: int | None = None) -> Tensor:
     >>> lamina.repeat(lamina.tensor([5, 7]), lamina.tensor([1, 2]))
     Tensor([5, 7, 7])
     """
-    if isinstance(repeats, int):
-        return copying.repeat(x, repeats, axis)
-    if not repeats.dtype.is_integer:
-        raise DTypeError(f"repeat: repeats of {repeats.dtype.name} given; expected integers")
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    size = x.shape[normalize_axis(axis, x.ndim)]
-    counts: Any = repeats.array.numpy().reshape(-1)
-    if counts.size not in (1, size) or (counts < 0).any():
-        raise ArgumentError(
-            f"repeat: {counts.size} counts given for {size} places; expected one, or one a place, "
-            "of 0 or more"
-        )
-    if counts.size == 1:
-        return copying.repeat(x, int(counts[0]), axis)
-    places = [place for place, count in enumerate(counts) for _ in range(count)]
-    return indexing.take(x, x.new_tensor(places, dtype="int64"), axis)
+    return rearranging.repeat(x, repeats, axis)

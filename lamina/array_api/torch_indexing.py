@@ -23,73 +23,75 @@ __all__ = [
 ]
 
 
-def argwhere(x: Tensor) -> Tensor:
+def argwhere(input: Tensor) -> Tensor:
     """Return the indices of the non-zero elements, one row for each: (n, ndim)."""
-    return indexing.argwhere(x)
+    return indexing.argwhere(input)
 
 
-def bucketize(x: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:
+def bucketize(input: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:
     """Return for each element how many of the ascending `boundaries` lie below it."""
-    return searching.searchsorted(boundaries, x, right=right)
+    return searching.searchsorted(boundaries, input, right=right)
 
 
-def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Return out[…, i, …] = x[…, index[…, i, …], …], the index read along `dim`."""
-    return indexing.gather(x, dim, index)
+    return indexing.gather(input, dim, index)
 
 
-def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
-    """Return a copy of `x` with alpha·source added at the places `index` of `dim`."""
-    return indexing.index_add(x, dim, index, source, alpha=alpha)
+def index_add(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
+) -> Tensor:
+    """Return a copy of `input` with alpha·source added at the places `index` of `dim`."""
+    return indexing.index_add(input, dim, index, source, alpha=alpha)
 
 
-def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """Return a copy of `x` with `source` at the places `index` of `dim`."""
-    return indexing.index_copy(x, dim, index, source)
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """Return a copy of `input` with `source` at the places `index` of `dim`."""
+    return indexing.index_copy(input, dim, index, source)
 
 
-def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Return the places `index` of `dim`."""
-    return indexing.take(x, index, dim)
+    return indexing.take(input, index, dim)
 
 
 @second_keywords
-def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> Any:
+def kthvalue(input: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> Any:
     """Return the k-th least element along `axis`, counted from 1, and its place."""
-    return sorting.kth_value(x, k, axis, keepdims)
+    return sorting.kth_value(input, k, axis, keepdims)
 
 
-def masked_select(x: Tensor, mask: Tensor) -> Tensor:
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """Return the elements where `mask` holds, in C order, along one axis."""
-    return indexing.masked_select(x, mask)
+    return indexing.masked_select(input, mask)
 
 
-def scatter(x: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
-    """Return a copy of `x` with `src` at the places that `index` names along `dim`."""
-    return indexing.scatter(x, dim, index, src)
+def scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
+    """Return a copy of `input` with `src` at the places that `index` names along `dim`."""
+    return indexing.scatter(input, dim, index, src)
 
 
-def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """Return a copy of `x` with `src` added at the places that `index` names along `dim`."""
-    return indexing.scatter_add(x, dim, index, src)
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """Return a copy of `input` with `src` added at the places that `index` names along `dim`."""
+    return indexing.scatter_add(input, dim, index, src)
 
 
 @second_keywords
-def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+def topk(input: Tensor, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """Return the `k` greatest (or least) elements along `axis`, in order, and their places.
 
     >>> import lamina
     >>> lamina.topk(lamina.tensor([1, 4, 3]), 2).indices
     Tensor([1, 2])
     """
-    return sorting.topk(x, k, axis, largest=largest, sorted=sorted)
+    return sorting.topk(input, k, axis, largest=largest, sorted=sorted)
 
 
 def unique(
-    x: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
+    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
 ) -> Any:
     """Return the distinct elements, ascending; on demand each element's place, and the counts."""
-    found = sorting.unique_all(x)
+    found = sorting.unique_all(input)
     wanted = [found.values]
     wanted += [found.inverse] if return_inverse else []
     wanted += [found.counts] if return_counts else []

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lamina.ops import einsum as sums
-from lamina.ops.products import matmul
+from lamina.ops import linalg
 from lamina.tensor import Tensor
 
 __all__ = ["addmm", "addmv", "baddbmm", "einsum", "inner", "kron", "outer"]
@@ -20,36 +20,37 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     return sums.einsum(equation, *(operands[0] if is_list else operands))
 
 
-def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """Return beta·x + alpha·(mat1 @ mat2)."""
-    product = matmul(mat1, mat2)
-    return (x if beta == 1 else x * beta) + (product if alpha == 1 else product * alpha)
+def addmm(
+    input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
+) -> Tensor:
+    """Return beta·input + alpha·(mat1 @ mat2)."""
+    return linalg.add_product(input, mat1, mat2, beta=beta, alpha=alpha)
 
 
-def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """Return beta·x + alpha·(mat @ vec)."""
-    return addmm(x, mat, vec, beta=beta, alpha=alpha)
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """Return beta·input + alpha·(mat @ vec)."""
+    return addmm(input, mat, vec, beta=beta, alpha=alpha)
 
 
 def baddbmm(
-    x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
-    """Return beta·x + alpha·(batch1 @ batch2), matrix by matrix."""
-    return addmm(x, batch1, batch2, beta=beta, alpha=alpha)
+    """Return beta·input + alpha·(batch1 @ batch2), matrix by matrix."""
+    return addmm(input, batch1, batch2, beta=beta, alpha=alpha)
 
 
-def inner(x: Tensor, other: Tensor) -> Tensor:
-    """Return Σ over the last axes: of every row of `x` with every row of `other`."""
-    if x.ndim == 0 or other.ndim == 0:
-        return x * other
-    return sums.tensordot(x, other, ([-1], [-1]))
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """Return Σ over the last axes: of every row of `input` with every row of `other`."""
+    if input.ndim == 0 or other.ndim == 0:
+        return input * other
+    return sums.tensordot(input, other, ([-1], [-1]))
 
 
-def kron(x: Tensor, other: Tensor) -> Tensor:
-    """Return the Kronecker product: a copy of `other` for every element of `x`, scaled by it."""
-    return sums.kron(x, other)
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """Return the Kronecker product: `other` once for every element of `input`, scaled by it."""
+    return sums.kron(input, other)
 
 
-def outer(x: Tensor, vec2: Tensor) -> Tensor:
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Return the product of every element of one vector with every one of the other: (m, n)."""
-    return sums.outer(x, vec2)
+    return sums.outer(input, vec2)

@@ -31,7 +31,7 @@ class detect_anomaly:
     ...     x.log()
     Traceback (most recent call last):
     ...
-    lamina.errors.AnomalyError: log made -inf at index (1,) of its output ...
+    lamina.errors.AnomalyError: log made -inf at index (1,) of its output, at ...; check its inputs
     """
 
     def __enter__(self) -> "detect_anomaly":

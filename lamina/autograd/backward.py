@@ -5,7 +5,7 @@ node's turn comes all that flows into it has arrived.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, final
 
 from lamina.autograd.anomaly import check_gradients
@@ -185,21 +185,34 @@ def _start(flow: _Flow, tensors: Sequence[Tensor], grads: Sequence[Tensor | None
 def _propagate(flow: _Flow, node: Node, arrived: list[Tensor | None], goals: _Goals | None) -> None:
     like = next(g for g in arrived if g is not None)
     grads = tuple(
-        like.new_zeros(spec.shape, dtype=spec.dtype) if g is None else g
-        for g, spec in zip(arrived, node.outputs, strict=True)
+        [
+            like.new_zeros(spec.shape, dtype=spec.dtype) if g is None else g
+            for g, spec in zip(arrived, node.outputs, strict=True)
+        ]
     )
+    # Inside a derivative anomaly mode is off: what counts is the gradient that comes of it.
+    anomaly, state.anomaly = state.anomaly, False
+    try:
+        for source, value in _derivatives(node, grads, goals):
+            if anomaly:
+                check_gradients(node, grads, value)
+            flow.send(source, value)
+    finally:
+        state.anomaly = anomaly
+
+
+def _derivatives(
+    node: Node, grads: tuple[Tensor, ...], goals: _Goals | None
+) -> Iterator[tuple[Source, Tensor]]:
+    """Yield the gradient of each input of `node` that is wanted, and where it goes."""
     results = node.op.vjp(grads if len(grads) > 1 else grads[0], node.output(), *node.inputs())
     for place, (source, result) in enumerate(zip(node.sources, results, strict=True)):
-        if result is None or source is None:
-            continue
-        if goals is not None and not goals.want(source):
+        if result is None or source is None or not (goals is None or goals.want(source)):
             continue
         value = result() if callable(result) else result
         spec = node.specs[place]
         _check_shape(value, spec.shape, f"the gradient of input {place} of {node.op.name}")
-        if state.anomaly:
-            check_gradients(node, grads, value)
-        flow.send(source, value if value.dtype is spec.dtype else value.to(spec.dtype))
+        yield source, value if value.dtype is spec.dtype else value.to(spec.dtype)
 
 
 def _check_shape(value: Tensor, shape: tuple[int, ...], what: str) -> None:

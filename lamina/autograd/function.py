@@ -47,20 +47,27 @@ class Context:
             found.append(None if place is None else _restore(node, *place))
         return tuple(found)
 
-    def attach(self, node: Node, outputs: tuple[Tensor, ...]) -> None:
-        """Hand what is to be saved to `node`, so that it lives and is freed with it."""
+    def attach(self, node: Node, inputs: "_Pairs", outputs: "_Pairs") -> None:
+        """Hand what is to be saved to `node`, so that it lives and is freed with it.
+
+        Each pair is a tensor as `forward` saw it, and the one outside that it stands for.
+        """
         self._node = weakref.ref(node)
         kept: dict[int, Saved] = {}
         for tensor in self._to_save:
             if tensor is None:
                 self._places.append(None)
                 continue
-            is_output = [tensor is out for out in outputs]
+            outside = next((x for seen, x in inputs if seen is tensor), tensor)
+            output = next((i for i, (seen, _) in enumerate(outputs) if seen is tensor), None)
             key = len(node.specs) + len(kept)
-            kept[key] = Saved(tensor, None if any(is_output) else made_by(tensor))
-            self._places.append((key, is_output.index(True) if any(is_output) else None))
+            kept[key] = Saved(outside, made_by(outside))
+            self._places.append((key, output))
         self._to_save = ()
         node.saved_inputs = kept
+
+
+_Pairs = list[tuple[Tensor, Tensor]]
 
 
 def _restore(node: Node, key: int, output: int | None) -> Tensor:
@@ -109,39 +116,45 @@ class Function(ABC):
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Return what `forward` returns, recorded with `backward` as its derivative."""
-        inputs: tuple[Any, ...] = tuple([x for x in args if _is_tensor(x)])
-        for x in inputs:
-            x.refresh()
+        places = [i for i, x in enumerate(args) if _is_tensor(x)]
+        inputs = [_shown(args[i]) for i in places]
+        given = list(args)
+        for i, (seen, _) in zip(places, inputs, strict=True):
+            given[i] = seen
         ctx = Context(tuple([_is_tensor(x) and x.requires_grad for x in args]))
         with no_grad():
-            result = cls.forward(ctx, *args)
+            result = cls.forward(ctx, *given)
         made = result if isinstance(result, tuple) else (result,)
         # Fresh tensors: what comes out may be an input itself, or a view of one.
-        outputs = tuple([_fresh(x) for x in made])
+        outputs = [_fresh(x) for x in made]
         if state.grad_enabled and any(ctx.needs_input_grad):
-            places = tuple([i for i, x in enumerate(args) if _is_tensor(x)])
-            _record(_Custom(cls, ctx, len(args), places), inputs, made, outputs)
-        return outputs if isinstance(result, tuple) else outputs[0]
+            pairs = [(x, y) for x, y in zip(made, outputs, strict=True) if _is_tensor(y)]
+            _record(_Custom(cls, ctx, len(args), places), inputs, pairs)
+        return tuple(outputs) if isinstance(result, tuple) else outputs[0]
 
 
-def _fresh(value: Any) -> Any:
-    return value.detach() if _is_tensor(value) else value
+def _shown(tensor: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `forward` sees of an input, and the input."""
+    tensor.refresh()
+    return tensor.detach(), tensor
 
 
 def _is_tensor(value: Any) -> bool:
     return isinstance(value, Operand)
 
 
-def _record(
-    op: "_Custom", inputs: tuple[Tensor, ...], made: tuple[Any, ...], outputs: tuple[Any, ...]
-) -> None:
-    pairs = [(x, out) for x, out in zip(made, outputs, strict=True) if _is_tensor(out)]
-    node = record(op, inputs, tuple([out for _, out in pairs]))
-    op.ctx.attach(node, tuple([x for x, _ in pairs]))
-    for x, out in pairs:
-        if any(x is constant for constant in op.ctx._constant):
+def _fresh(value: Any) -> Any:
+    return value.detach() if _is_tensor(value) else value
+
+
+def _record(op: "_Custom", inputs: _Pairs, outputs: _Pairs) -> None:
+    node = record(op, tuple([x for _, x in inputs]), tuple([x for _, x in outputs]))
+    ctx = op.ctx
+    ctx.attach(node, inputs, outputs)
+    for seen, out in outputs:
+        if any(seen is constant for constant in ctx._constant):
             out.node, out.index, out.requires_grad = None, 0, False
-    op.ctx._constant = ()
+    ctx._constant = ()
 
 
 @final
@@ -152,7 +165,7 @@ class _Custom:
     bilinear = False
 
     def __init__(
-        self, function: type[Function], ctx: Context, count: int, places: tuple[int, ...]
+        self, function: type[Function], ctx: Context, count: int, places: list[int]
     ) -> None:
         self.name = function.__name__
         self.function = function

@@ -10,11 +10,13 @@ from rich.table import Table
 import lamina.nn.functional as F
 from lamina import nn, optim
 from lamina.codegen.threads import num_threads, set_num_threads
-from lamina.data import DataLoader, digits
+from lamina.data import DataLoader, Dataset, digits
+from lamina.data.transforms import RandomAffine
 from lamina.errors import MissingExtraError
 from lamina.formats import load, save
 from lamina.tensor import Tensor, manual_seed
 from lamina.train import (
+    EpochResult,
     Evaluation,
     accuracy,
     class_scores,
@@ -46,6 +48,21 @@ class DigitNet(nn.Module):
         return self.classify(self.features(x))
 
 
+class Varied(Dataset):
+    """Labelled images, each a little turned, moved and scaled anew whenever it is drawn."""
+
+    def __init__(self, images: Dataset) -> None:
+        self.images = images
+        self.vary = RandomAffine(degrees=12, translate=(0.1, 0.1), scale=(0.85, 1.15))
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image, label = self.images[index]
+        return self.vary(image), label
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
 @click.command()
 @click.option("--epochs", default=24, show_default=True, type=click.IntRange(1), help="Passes.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed.")
@@ -66,16 +83,15 @@ def quickstart(epochs: int, seed: int, threads: int | None, out: Path) -> None:
     started = time.perf_counter()
     manual_seed(seed)
     model = DigitNet()
-    train = DataLoader(digits("train"), batch_size=32, shuffle=True, drop_last=True)
+    train = DataLoader(Varied(digits("train")), batch_size=32, shuffle=True, drop_last=True)
     held_out = DataLoader(digits("test"), batch_size=360)
     console.print(
         f"{len(train.dataset)} images to learn from, {len(held_out.dataset)} held out, "
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {num_threads()} threads"
     )
-    optimizer = optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2)
-    schedule = optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=6e-3, total_steps=epochs * len(train)
-    )
+    optimizer = optim.AdamW(model.parameters(), weight_decay=1e-2)
+    steps = epochs * len(train)
+    schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=6e-3, total_steps=steps)
     results = fit(
         model,
         train,
@@ -118,7 +134,7 @@ def _report(console: Console, judged: Evaluation) -> None:
     console.print(table)
 
 
-def _draw(console: Console, path: Path, results: list, judged: Evaluation) -> None:
+def _draw(console: Console, path: Path, results: list[EpochResult], judged: Evaluation) -> None:
     confusion = confusion_matrix(_predictions(judged), judged.targets, 10)
     try:
         draw_training(path, results, confusion, NAMES)

@@ -110,8 +110,13 @@ def _check_column(place: int, tensor: Any, first: Any) -> None:
 
 def _rows(tensor: Tensor, rows: np.ndarray[Any, Any]) -> Tensor:
     taken = empty((len(rows), *tensor.shape[1:]), dtype=tensor.dtype)
-    # In any mode but "raise" numpy writes straight into `out`; negative rows wrap as they should.
-    np.take(tensor.array.numpy(), rows, axis=0, out=taken.array.numpy(), mode="wrap")
+    source, out = tensor.array.numpy(), taken.array.numpy()
+    if source.flags.c_contiguous:
+        # In any mode but "raise" numpy writes straight into `out`; negative rows wrap.
+        np.take(source, rows, axis=0, out=out, mode="wrap")
+    else:
+        # Here take() would first copy all of the source.
+        out[...] = source[rows]
     return taken
 
 

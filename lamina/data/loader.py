@@ -48,7 +48,8 @@ class DataLoader:
     `generator`, or of a new one with `seed`, or of Lamina's default generator. `state_dict()` in
     the middle of an epoch holds the place; a loader that loads it goes on with exactly the batches
     that were left. With `generator` or `seed` the epochs after that are the same too; else they
-    follow the default generator. An `IterableDataset` is read again from its beginning up to there.
+    follow the default generator. An `IterableDataset` is read again from its beginning up to there;
+    so is a `sampler` of another make, unless it has `state_dict` and `load_state_dict` itself.
 
     >>> data = lamina.data.TensorDataset(lamina.arange(5))
     >>> loader = DataLoader(data, batch_size=2, shuffle=True, seed=1)

@@ -61,6 +61,10 @@ class Array:
         if self._numpy is None:
             shape, strides, offset = self.layout
             dtype, size = self.dtype.numpy, self.dtype.itemsize
+            if 0 in shape:
+                # Steps between no elements, and places past the end, mean nothing.
+                self._numpy = np.ndarray(shape, dtype)
+                return self._numpy
             steps = (
                 None
                 if strides == lay.contiguous(shape).strides

@@ -1,6 +1,6 @@
 """Activations as layers: each is the function of the same name in `nn.functional`."""
 
-from typing import Any, final
+from typing import Any, Literal, final
 
 from lamina.nn import functional as F
 from lamina.nn.module import Module
@@ -233,9 +233,9 @@ class GELU(Module):
     GELU(approximate='tanh')
     """
 
-    def __init__(self, approximate: str = "none") -> None:
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         super().__init__()
-        self.approximate = approximate
+        self.approximate: Literal["none", "tanh"] = approximate
 
     def forward(self, input: Tensor) -> Tensor:
         return F.gelu(input, approximate=self.approximate)

@@ -105,10 +105,11 @@ class _BatchNorm(_ChannelNorm):
     def forward(self, input: Tensor) -> Tensor:
         self._check_ndim(input, *self.axes)
         is_updating = self.training and self.track_running_stats
+        is_reading = not self.training or is_updating
         return F.batch_norm(
             input,
-            self.running_mean if not self.training or is_updating else None,
-            self.running_var if not self.training or is_updating else None,
+            self.running_mean if is_reading else None,
+            self.running_var if is_reading else None,
             self.weight,
             self.bias,
             self.training or self.running_mean is None,

@@ -67,7 +67,7 @@ class _Row(Module):
 
     def pop(self, index: int = -1) -> Module:
         """Take the part at `index` out and return it."""
-        part: Module = list(self)[self._place(index, len(self))]
+        part = list(self)[self._place(index, len(self))]
         del self[index]
         return part
 
@@ -206,9 +206,9 @@ class ModuleDict(Module):
 
     def pop(self, key: str) -> Module:
         """Take the part named `key` out and return it."""
-        part: Module = self[key]
+        value = self[key]
         delattr(self, key)
-        return part
+        return value
 
     def clear(self) -> None:
         """Take all parts out."""

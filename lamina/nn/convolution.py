@@ -8,6 +8,7 @@ from lamina.errors import ArgumentError, ShapeError
 from lamina.layout import Shape
 from lamina.nn import functional as F
 from lamina.nn import init
+from lamina.nn.functional.spatial import PadMode
 from lamina.nn.module import Module
 from lamina.nn.parameter import Parameter
 from lamina.ops.spatial import Sizes, per_axis
@@ -15,7 +16,13 @@ from lamina.tensor import Tensor, empty
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
-_PAD_NAMES = {"reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+# What `F.pad` calls each mode.
+_PAD_MODES: dict[str, PadMode] = {
+    "zeros": "constant",
+    "reflect": "reflect",
+    "replicate": "replicate",
+    "circular": "circular",
+}
 
 
 class _Convolution(Module):
@@ -41,10 +48,10 @@ class _Convolution(Module):
                 f"given with groups={groups}; expected both divisible by a positive number of "
                 "groups"
             )
-        if padding_mode != "zeros" and padding_mode not in _PAD_NAMES:
+        if padding_mode not in _PAD_MODES:
             raise ArgumentError(
-                f"{type(self).__name__}: padding_mode {padding_mode!r} given; expected 'zeros', "
-                "'reflect', 'replicate' or 'circular'"
+                f"{type(self).__name__}: padding_mode {padding_mode!r} given; expected one "
+                f"of {', '.join(_PAD_MODES)}"
             )
         self.kernel_size = per_axis(kernel_size, self.rank, "kernel_size", least=1)
         self.stride = per_axis(stride, self.rank, "stride", least=1)
@@ -130,7 +137,7 @@ class _Forward(_Convolution):
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.rank - 1]
         padding: Any = self.padding
         if self.padding_mode != "zeros":
-            input = F.pad(input, self._pads(), mode=_PAD_NAMES[self.padding_mode])
+            input = F.pad(input, self._pads(), mode=_PAD_MODES[self.padding_mode])
             padding = 0
         return convolve(
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups

@@ -103,18 +103,20 @@ class EmbeddingBag(Module):
         self,
         num_embeddings: int,
         embedding_dim: int,
+        *,
         mode: Literal["sum", "mean", "max"] = "mean",
-        padding_idx: int | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
-        self.mode = mode
-        self.padding_idx = padding_idx
+        self.mode: Literal["sum", "mean", "max"] = mode
         self.weight = Parameter(empty(num_embeddings, embedding_dim, device=device, dtype=dtype))
         init.normal_(self.weight)
 
     def forward(self, input: Tensor, offsets: Tensor | None = None) -> Tensor:
         return F.embedding_bag(input, self.weight, offsets, mode=self.mode)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}"

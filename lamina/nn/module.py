@@ -59,22 +59,20 @@ class Module:
         return self._hooks.call(self, args, kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        role: Role | None = None
-        if isinstance(value, Parameter):
-            role = "parameter"
-        elif isinstance(value, Module):
-            role = "module"
+        role = _role_of(value)
         roles = self.__dict__.get("_roles")
+        if role is None and (roles is None or name not in roles):
+            object.__setattr__(self, name, value)
+            return
+        if roles is None:
+            raise ArgumentError(
+                f"{type(self).__name__} assigns {name!r} before super().__init__(); call that first"
+            )
         if role is not None:
-            if roles is None:
-                raise ArgumentError(
-                    f"{type(self).__name__} assigns {name!r} before super().__init__(); call that "
-                    "first"
-                )
             roles[name] = role
-        elif roles and value is not None and name in roles:
+        elif value is not None:
             self._check_kind(name, value)
-        object.__setattr__(self, name, value)
+        self.__dict__[name] = value
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
@@ -110,16 +108,16 @@ class Module:
                 f"{name!r} was registered as a {role} with {type(value).__name__}; expected "
                 f"{kind.__name__} or None"
             )
-        if not isinstance(name, str) or name == "" or "." in name:
+        if not name or "." in name:
             raise ArgumentError(
-                f"{name!r} given as the name of a {role}; expected a text, not empty, without dots"
+                f"{name!r} given as the name of a {role}; expected one without dots, not empty"
             )
         if hasattr(self, name) and name not in self._roles:
             raise ArgumentError(
                 f"{type(self).__name__} has an attribute {name!r} already; choose another name"
             )
         self._roles[name] = role
-        object.__setattr__(self, name, value)
+        self.__dict__[name] = value
 
     def _held(self, *roles: Role) -> Iterator[tuple[str, Any]]:
         """Yield names and values of this module's own members in those roles."""
@@ -316,7 +314,7 @@ class Module:
         saved: dict[str, Tensor] = {}
         for path, module in self.named_modules(prefix=prefix, remove_duplicate=False):
             for role in ("parameter", "buffer"):
-                for name, value in module._held(role):  # type: ignore[arg-type]
+                for name, value in module._held(role):
                     saved[joined(path, name)] = value if keep_vars else value.detach()
         return saved
 
@@ -380,6 +378,12 @@ class Module:
             if role == "module"
         ]
         return assembled(type(self).__name__, extra, parts)
+
+
+def _role_of(value: Any) -> Role | None:
+    if isinstance(value, Parameter):
+        return "parameter"
+    return "module" if isinstance(value, Module) else None
 
 
 def joined(prefix: str, name: str) -> str:

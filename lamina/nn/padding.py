@@ -2,11 +2,21 @@
 
 from typing import final
 
+from lamina.errors import ArgumentError
 from lamina.layout import Shape
 from lamina.nn import functional as F
+from lamina.nn.functional.spatial import PadMode
 from lamina.nn.module import Module
-from lamina.ops.spatial import Sizes, per_axis
+from lamina.ops.spatial import Sizes
 from lamina.tensor import Tensor
+
+
+def _ends(padding: Sizes, count: int) -> Shape:
+    """Return a number for each end. Negative ones crop, where the mode lets them."""
+    given = (padding,) * count if isinstance(padding, int) else tuple(padding)
+    if len(given) != count:
+        raise ArgumentError(f"padding {padding} given; expected a whole number, or {count} of them")
+    return given
 
 
 class _Pad(Module):
@@ -14,19 +24,11 @@ class _Pad(Module):
     behind the last axis first, then the axis before it."""
 
     rank: int
-    mode: str
+    mode: PadMode
 
     def __init__(self, padding: Sizes) -> None:
         super().__init__()
-        ends = 2 * self.rank
-        # Negative numbers crop, where the mode lets them: `F.pad` judges.
-        self.padding: Shape = (
-            (padding,) * ends
-            if isinstance(padding, int)
-            else tuple(padding)
-            if len(padding) == ends
-            else per_axis(padding, ends, "padding")
-        )
+        self.padding = _ends(padding, 2 * self.rank)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.pad(input, self.padding, mode=self.mode, value=self._value())
@@ -41,7 +43,7 @@ class _Pad(Module):
 class _ConstantPad(_Pad):
     """Padding with one number."""
 
-    mode = "constant"
+    mode: PadMode = "constant"
 
     def __init__(self, padding: Sizes, value: float) -> None:
         super().__init__(padding)
@@ -83,7 +85,7 @@ class ConstantPad3d(_ConstantPad):
 class _ZeroPad(_Pad):
     """Padding with zeros."""
 
-    mode = "constant"
+    mode: PadMode = "constant"
 
     def _value(self) -> float:
         return 0.0
@@ -125,7 +127,7 @@ class ReflectionPad1d(_Pad):
     """
 
     rank = 1
-    mode = "reflect"
+    mode: PadMode = "reflect"
 
 
 @final
@@ -133,7 +135,7 @@ class ReflectionPad2d(_Pad):
     """The last two axes continued by their mirror image; see `ReflectionPad1d`."""
 
     rank = 2
-    mode = "reflect"
+    mode: PadMode = "reflect"
 
 
 @final
@@ -141,7 +143,7 @@ class ReflectionPad3d(_Pad):
     """The last three axes continued by their mirror image; see `ReflectionPad1d`."""
 
     rank = 3
-    mode = "reflect"
+    mode: PadMode = "reflect"
 
 
 @final
@@ -154,7 +156,7 @@ class ReplicationPad1d(_Pad):
     """
 
     rank = 1
-    mode = "replicate"
+    mode: PadMode = "replicate"
 
 
 @final
@@ -162,7 +164,7 @@ class ReplicationPad2d(_Pad):
     """The last two axes continued by the values at their ends."""
 
     rank = 2
-    mode = "replicate"
+    mode: PadMode = "replicate"
 
 
 @final
@@ -170,7 +172,7 @@ class ReplicationPad3d(_Pad):
     """The last three axes continued by the values at their ends."""
 
     rank = 3
-    mode = "replicate"
+    mode: PadMode = "replicate"
 
 
 @final
@@ -183,7 +185,7 @@ class CircularPad1d(_Pad):
     """
 
     rank = 1
-    mode = "circular"
+    mode: PadMode = "circular"
 
 
 @final
@@ -191,7 +193,7 @@ class CircularPad2d(_Pad):
     """The last two axes continued from their other ends."""
 
     rank = 2
-    mode = "circular"
+    mode: PadMode = "circular"
 
 
 @final
@@ -199,4 +201,4 @@ class CircularPad3d(_Pad):
     """The last three axes continued from their other ends."""
 
     rank = 3
-    mode = "circular"
+    mode: PadMode = "circular"

@@ -125,7 +125,7 @@ class ParameterDict(Module):
 
     def pop(self, key: str) -> Parameter:
         """Take the parameter named `key` out and return it."""
-        value: Parameter = self[key]
+        value = self[key]
         delattr(self, key)
         return value
 

@@ -5,6 +5,7 @@ from typing import final
 
 from lamina.nn import functional as F
 from lamina.nn.module import Module
+from lamina.ops.resampling import Mode
 from lamina.ops.spatial import Sizes
 from lamina.tensor import Tensor
 
@@ -24,8 +25,7 @@ class Flatten(Module):
         self.end_dim = end_dim
 
     def forward(self, input: Tensor) -> Tensor:
-        flat: Tensor = input.flatten(self.start_dim, self.end_dim)
-        return flat
+        return input.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -46,8 +46,7 @@ class Unflatten(Module):
         self.unflattened_size = tuple(unflattened_size)
 
     def forward(self, input: Tensor) -> Tensor:
-        split: Tensor = input.unflatten(self.dim, self.unflattened_size)
-        return split
+        return input.unflatten(self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
@@ -176,6 +175,12 @@ class Fold(_Windows):
         return f"output_size={self.output_size}, {super().extra_repr()}"
 
 
+def _factors(given: float | Sequence[float] | None) -> float | tuple[float, ...] | None:
+    if given is None:
+        return None
+    return tuple(map(float, given)) if isinstance(given, Sequence) else float(given)
+
+
 class Upsample(Module):
     """Images or signals made larger, to `size` or by `scale_factor`; see `F.interpolate`.
 
@@ -188,20 +193,14 @@ class Upsample(Module):
         self,
         size: Sizes | None = None,
         scale_factor: float | Sequence[float] | None = None,
-        mode: str = "nearest",
+        mode: Mode = "nearest",
         align_corners: bool | None = None,
         recompute_scale_factor: bool | None = None,
     ) -> None:
         super().__init__()
         self.size = size
-        self.scale_factor = (
-            float(scale_factor)
-            if isinstance(scale_factor, int | float)
-            else None
-            if scale_factor is None
-            else tuple(map(float, scale_factor))
-        )
-        self.mode = mode
+        self.scale_factor = _factors(scale_factor)
+        self.mode: Mode = mode
         self.align_corners = align_corners
         self.recompute_scale_factor = recompute_scale_factor
 

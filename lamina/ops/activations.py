@@ -1,5 +1,6 @@
 """Activations, element by element."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -11,9 +12,9 @@ from lamina.memory.array import NDArray
 from lamina.ops import gates
 from lamina.ops.arithmetic import absolute, where
 from lamina.ops.blocks import in_blocks
+from lamina.ops.choosing import choose
 from lamina.ops.functions import sigmoid, tanh
 from lamina.ops.gates import mish, silu
-from lamina.ops.halves import widened
 from lamina.ops.movement import reshape
 from lamina.ops.pointwise import REAL, Elementwise, Pointwise
 from lamina.ops.registry import OUT, Value, define
@@ -104,18 +105,30 @@ hardsigmoid = define(
 )
 
 
+class _Formula(Pointwise):
+    """An activation whose numbers are attributes."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def formula(self, x: NDArray) -> NDArray:
+        """Return the values for a block of elements."""
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        return in_blocks(self.formula)(inputs[0])
+
+
 @define
 @final
 @dataclass(frozen=True, slots=True)
-class LeakyRelu(Pointwise):
+class LeakyRelu(_Formula):
     """x where x > 0, else slope·x."""
 
     name = "leaky_relu"
     slope: float
 
-    def ref(self, *inputs: NDArray) -> Any:
-        (x,) = inputs
-        return np.where(x > 0, x, x * x.dtype.type(self.slope))
+    def formula(self, x: NDArray) -> NDArray:
+        return choose(x > 0, x, x * x.dtype.type(self.slope))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -125,7 +138,7 @@ class LeakyRelu(Pointwise):
 @define
 @final
 @dataclass(frozen=True, slots=True)
-class Elu(Pointwise):
+class Elu(_Formula):
     """scale·x where x > 0, else scale·alpha·(exp(rate·x) − 1): ELU, SELU and CELU."""
 
     name = "elu"
@@ -134,10 +147,10 @@ class Elu(Pointwise):
     scale: float = 1.0
     rate: float = 1.0
 
-    def ref(self, *inputs: NDArray) -> Any:
-        x = widened(inputs[0])
+    def formula(self, x: NDArray) -> NDArray:
         below = np.expm1(np.minimum(x, 0) * x.dtype.type(self.rate))
-        return np.where(x > 0, x * self.scale, below * (self.scale * self.alpha))
+        kind = x.dtype.type
+        return choose(x > 0, x * kind(self.scale), below * kind(self.scale * self.alpha))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -148,18 +161,17 @@ class Elu(Pointwise):
 @define
 @final
 @dataclass(frozen=True, slots=True)
-class Softplus(Pointwise):
+class Softplus(_Formula):
     """log(1 + exp(beta·x))/beta; x itself where beta·x > threshold."""
 
     name = "softplus"
     beta: float = 1.0
     threshold: float = 20.0
 
-    def ref(self, *inputs: NDArray) -> Any:
-        x = widened(inputs[0])
+    def formula(self, x: NDArray) -> NDArray:
         steep = x * x.dtype.type(self.beta)
         soft = (np.maximum(steep, 0) + np.log1p(np.exp(-np.abs(steep)))) / x.dtype.type(self.beta)
-        return np.where(steep > self.threshold, x, soft)
+        return choose(steep > self.threshold, x, soft)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -170,7 +182,7 @@ class Softplus(Pointwise):
 @define
 @final
 @dataclass(frozen=True, slots=True)
-class Hardtanh(Pointwise):
+class Hardtanh(_Formula):
     """x held between two numbers; no gradient on them or beyond."""
 
     name = "hardtanh"
@@ -179,8 +191,7 @@ class Hardtanh(Pointwise):
     low: float = -1.0
     high: float = 1.0
 
-    def ref(self, *inputs: NDArray) -> Any:
-        (x,) = inputs
+    def formula(self, x: NDArray) -> NDArray:
         return np.minimum(np.maximum(x, x.dtype.type(self.low)), x.dtype.type(self.high))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
@@ -191,15 +202,14 @@ class Hardtanh(Pointwise):
 @define
 @final
 @dataclass(frozen=True, slots=True)
-class Softshrink(Pointwise):
+class Softshrink(_Formula):
     """x moved towards 0 by `reach`, and 0 within it."""
 
     name = "softshrink"
     saves = (OUT,)
     reach: float = 0.5
 
-    def ref(self, *inputs: NDArray) -> Any:
-        (x,) = inputs
+    def formula(self, x: NDArray) -> NDArray:
         reach = x.dtype.type(self.reach)
         return np.sign(x) * np.maximum(np.abs(x) - reach, x.dtype.type(0))
 
@@ -210,15 +220,14 @@ class Softshrink(Pointwise):
 @define
 @final
 @dataclass(frozen=True, slots=True)
-class Hardshrink(Pointwise):
+class Hardshrink(_Formula):
     """x where |x| > `reach`, else 0."""
 
     name = "hardshrink"
     reach: float = 0.5
 
-    def ref(self, *inputs: NDArray) -> Any:
-        (x,) = inputs
-        return np.where(np.abs(x) <= x.dtype.type(self.reach), x.dtype.type(0), x)
+    def formula(self, x: NDArray) -> NDArray:
+        return choose(np.abs(x) <= x.dtype.type(self.reach), np.zeros((), x.dtype), x)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -228,7 +237,7 @@ class Hardshrink(Pointwise):
 @define
 @final
 @dataclass(frozen=True, slots=True)
-class Threshold(Pointwise):
+class Threshold(_Formula):
     """x where x > `threshold`, else `value`."""
 
     name = "threshold"
@@ -237,9 +246,8 @@ class Threshold(Pointwise):
     threshold: float
     value: float
 
-    def ref(self, *inputs: NDArray) -> Any:
-        (x,) = inputs
-        return np.where(x <= x.dtype.type(self.threshold), x.dtype.type(self.value), x)
+    def formula(self, x: NDArray) -> NDArray:
+        return choose(x <= x.dtype.type(self.threshold), np.array(self.value, x.dtype), x)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -342,7 +350,7 @@ def prelu(x: Value, weight: Value) -> Value:
 
 
 def glu(x: Value, axis: int = -1) -> Value:
-    """Return a·sigmoid(b), a and b being the halves of `x` along `axis`: Dauphin and others, 2016."""
+    """Return a·sigmoid(b), a and b the halves of `x` along `axis`: Dauphin and others, 2016."""
     place = normalize_axis(axis, len(x.shape))
     size = x.shape[place]
     if size % 2:

@@ -12,9 +12,9 @@ from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.alignments import Lattice, lattice, log_likelihood, posterior
 from lamina.ops.arithmetic import isinf, maximum, where
+from lamina.ops.labels import as_labels, checked_reduction
 from lamina.ops.movement import expand_dims, reshape
-from lamina.ops.registry import Op, Operand, Value, define, require
-from lamina.ops.selection import as_places
+from lamina.ops.registry import Op, Value, define, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,23 +170,18 @@ def ctc_loss(
     is_single = len(log_probs.shape) == 2
     if is_single:
         log_probs = expand_dims(log_probs, 1)
-    heard, said = (_integers(log_probs, n).reshape((-1,)) for n in (input_lengths, target_lengths))
-    rows = _in_rows(as_places(targets), said, log_probs.shape[1])
+    heard, said = (as_labels(n, log_probs).reshape((-1,)) for n in (input_lengths, target_lengths))
+    rows = _in_rows(as_labels(targets, log_probs), said, log_probs.shape[1])
     loss = CTC(blank)(log_probs, rows, heard, said)
     if zero_infinity:
         loss = where(isinf(loss), 0.0, loss)
-    match reduction:
+    match checked_reduction(reduction):
         case "none":
             return reshape(loss, ()) if is_single else loss
         case "sum":
             return loss.sum()
         case "mean":
             return (loss / maximum(said, 1)).mean()
-    raise ArgumentError(f"reduction {reduction!r} given; expected 'mean', 'sum' or 'none'")
-
-
-def _integers(like: Value, given: Any) -> Value:
-    return given if isinstance(given, Operand) else like.new_tensor(as_places(given), dtype="int64")
 
 
 def _in_rows(targets: Any, lengths: Any, batch: int) -> Any:

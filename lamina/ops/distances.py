@@ -1,6 +1,8 @@
 """Lengths of vectors, and how far apart or alike two of them are."""
 
+from lamina.layout import broadcast_shapes
 from lamina.ops.arithmetic import maximum
+from lamina.ops.movement import expand
 from lamina.ops.reduction import norm
 from lamina.ops.registry import Value
 
@@ -12,8 +14,10 @@ def cosine_similarity(x1: Value, x2: Value, axis: int = 1, eps: float = 1e-8) ->
     >>> cosine_similarity(lamina.tensor([[1.0, 0.0]]), lamina.tensor([[1.0, 1.0]]))
     Tensor([0.70710677])
     """
-    lengths = [maximum(norm(x, 2, axis, True), eps) for x in (x1, x2)]
-    return ((x1 / lengths[0]) * (x2 / lengths[1])).sum(axis=axis)
+    shape = broadcast_shapes(tuple(x1.shape), tuple(x2.shape))
+    a, b = expand(x1, shape), expand(x2, shape)
+    lengths = maximum(norm(a, 2, axis), eps) * maximum(norm(b, 2, axis), eps)
+    return (a * b).sum(axis=axis) / lengths
 
 
 def pairwise_distance(

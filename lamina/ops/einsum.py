@@ -10,6 +10,7 @@ from lamina.errors import ArgumentError, AxisError, ShapeError
 from lamina.layout import Shape, broadcast_shapes, normalize_axes, normalize_axis
 from lamina.ops.arithmetic import multiply
 from lamina.ops.copying import concat
+from lamina.ops.functions import conj
 from lamina.ops.movement import (
     diagonal,
     expand,
@@ -290,7 +291,7 @@ def vecdot(a: Value, b: Value, axis: int = -1) -> Value:
         raise ShapeError(
             f"vecdot: shapes {a.shape} and {b.shape} given; expected equal sizes along axis {axis}"
         )
-    product = multiply(a.conj() if a.dtype.is_complex else a, b)
+    product = multiply(conj(a) if a.dtype.is_complex else a, b)
     return product.sum(axis=axis, dtype=product.dtype)
 
 
@@ -303,7 +304,8 @@ def cross(a: Value, b: Value, axis: int = -1) -> Value:
     """
     shape = broadcast_shapes(tuple(a.shape), tuple(b.shape))
     place = normalize_axis(axis, len(shape))
-    if a.shape[axis] != 3 or b.shape[axis] != 3:
+    behind = len(shape) - place
+    if any(len(x.shape) < behind or x.shape[-behind] != 3 for x in (a, b)):
         raise ShapeError(
             f"cross: shapes {a.shape} and {b.shape} given; expected size 3 along axis {axis}"
         )

@@ -4,9 +4,9 @@ Double precision: the three rational approximations of W. J. Cody, "Rational Che
 approximations for the error function", Mathematics of Computation 23 (1969), 631–637. Measured
 against libm: erf within 4 ULP, erfc within 7.
 
-Single precision: erf(x) = x·P(x²)/Q(x²) for |x| ≤ 3.95, beyond which erf rounds to ±1. P and Q were
-fitted by weighted least squares at Chebyshev nodes, relative error below 2·10⁻⁹; evaluated in double
-precision the result is within 0.54 ULP.
+Single precision: erf(x) = x·P(x²)/Q(x²) for |x| ≤ 3.95, beyond which erf rounds to ±1. P and Q
+were fitted by weighted least squares at Chebyshev nodes, relative error below 2·10⁻⁹; evaluated in
+double precision the result is within 0.54 ULP.
 """
 
 import numpy as np

@@ -25,7 +25,8 @@ def expm1(x: NDArray) -> Any:
     a, b = x.real, x.imag
     half = np.sin(b / 2)
     out = np.empty_like(x)
-    out.real = np.where(b == 0, np.expm1(a), np.expm1(a) * np.cos(b) - 2 * half * half)
+    # Plus 0, for −0 + 0i is to give 0 + 0i.
+    out.real = np.where(b == 0, np.expm1(a) + 0.0, np.expm1(a) * np.cos(b) - 2 * half * half)
     out.imag = np.where(b == 0, b, np.exp(a) * np.sin(b))
     # The angle has no say in −1 + 0·eⁱᵇ, nor in the size of ∞·eⁱᵇ.
     lost = np.isinf(a) & ~np.isfinite(b)

@@ -14,6 +14,8 @@ from lamina.errors import ArgumentError
 from lamina.memory.array import NDArray
 from lamina.ops import error_function, exceptional
 from lamina.ops.arithmetic import isinf, sign, trunc, where
+from lamina.ops.blocks import in_blocks
+from lamina.ops.choosing import choose
 from lamina.ops.halves import widened
 from lamina.ops.pointwise import FLOATING, NUMERIC, REAL, Elementwise, unbroadcast
 from lamina.ops.registry import OUT, Value, define
@@ -71,11 +73,11 @@ acosh = _of_in("acosh", np.arccosh, lambda x: rsqrt(x - 1) * rsqrt(x + 1))
 atanh = _of_in("atanh", np.arctanh, lambda x: 1 / ((1 - x) * (1 + x)))
 
 
-def _sigmoid(x: NDArray) -> Any:
+@in_blocks
+def _sigmoid(x: NDArray) -> NDArray:
     # e^−|x| cannot overflow, and keeps its precision where the value is near 0.
-    wide = widened(x)
-    small = np.exp(-np.abs(wide))
-    return np.where(wide < 0, small, wide.dtype.type(1)) / (1 + small)
+    small = np.exp(-np.abs(x))
+    return choose(x < 0, small, np.ones((), x.dtype)) / (1 + small)
 
 
 sigmoid = define(

@@ -12,7 +12,8 @@ import numpy as np
 from lamina.memory.array import NDArray
 from lamina.ops import error_function
 from lamina.ops.blocks import Formula, in_blocks
-from lamina.ops.functions import erf, exp, sigmoid, tanh
+from lamina.ops.choosing import choose
+from lamina.ops.functions import exp, logaddexp, sigmoid, tanh
 from lamina.ops.pointwise import Elementwise
 from lamina.ops.registry import Value, define
 
@@ -38,7 +39,7 @@ def _finite(x: NDArray) -> NDArray:
 
 def _logistic(x: NDArray) -> NDArray:
     small = np.exp(-np.abs(x))
-    return np.where(x < 0, small, x.dtype.type(1)) / (1 + small)
+    return choose(x < 0, small, np.ones((), x.dtype)) / (1 + small)
 
 
 def _silu(x: NDArray) -> NDArray:
@@ -122,7 +123,7 @@ def _mish_slope(x: NDArray) -> NDArray:
 
 def _mish_bend(x: Value) -> Value:
     rise = sigmoid(x)
-    gate = tanh(x.softplus())
+    gate = tanh(logaddexp(x, 0.0))
     flank = (1 - gate * gate) * rise
     return flank * (2 + x * (1 - rise - 2 * gate * rise))
 

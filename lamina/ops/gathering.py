@@ -18,7 +18,6 @@ from lamina.memory import Array, Spec, empty, of_numpy
 from lamina.memory.array import NDArray
 from lamina.ops import places as at
 from lamina.ops.arithmetic import not_equal, where
-from lamina.ops.halves import widened
 from lamina.ops.movement import expand_dims
 from lamina.ops.registry import Arrays, Op, Value, define, require, spec_of
 
@@ -190,8 +189,7 @@ class GatherAdd(Placing):
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         values, index = inputs
         spots = at.along(index, self.axis, self.shape).reshape(-1)
-        rows = widened(values).reshape(-1, 1)
-        out[...] = at.added_rows(out.size, spots, rows).reshape(self.shape)
+        out[...] = at.added(out.size, spots, values.reshape(-1)).reshape(self.shape)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (Gather(self.axis)(grad, inputs[1]), None)

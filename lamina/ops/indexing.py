@@ -21,7 +21,7 @@ from lamina.ops.gathering import (
 )
 from lamina.ops.movement import expand, flatten, reshape
 from lamina.ops.registry import Op, Operand, Value
-from lamina.ops.selection import BasicIndex, Choice, as_places, basic_steps, choice
+from lamina.ops.selection import BasicIndex, Choice, as_entry, as_places, basic_steps, choice
 from lamina.ops.strided import StridedWrite
 
 
@@ -35,6 +35,10 @@ def array_index(x: Value, index: Any) -> Value:
     >>> array_index(lamina.tensor([[1, 2], [3, 4]]), ([0, 1, 1], [1, 0, 1]))
     Tensor([2, 3, 4])
     """
+    if not isinstance(index, tuple) and x.shape:
+        places = as_entry(index)
+        if not is_mask(places):
+            return ArrayIndex((0,), 0)(x, places)
     chosen = choice(index, x.shape)
     return _choose(ArrayIndex(tuple(chosen.axes), chosen.place), chosen, _seen(x, chosen))
 

@@ -1,7 +1,8 @@
 """Ops that class labels drive: the score of each label, and its transpose."""
 
+import math
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 
@@ -12,73 +13,104 @@ from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops import places as at
 from lamina.ops.gathering import Placing
-from lamina.ops.registry import Op, Value, define, require
+from lamina.ops.halves import widened
+from lamina.ops.registry import Op, Operand, Value, define, require
 from lamina.ops.selection import as_places
+
+Over = Literal["none", "sum", "mean"]
 
 
 @define
 @final
 @dataclass(frozen=True, slots=True)
 class PickLabel(Placing):
-    """Of the scores along an axis the one that the label names; 0 where the label is `ignored`."""
+    """Of the scores along an axis the one that the label names; 0 where the label is `ignored`.
+
+    `over` the samples they stay apart, or their sum or mean is taken; the mean is over the samples
+    that are not ignored.
+    """
 
     name = "pick_label"
     saves = (1,)
     axis: int
     ignored: int | None = None
+    over: Over = "none"
 
     def infer(self, *inputs: Spec) -> Spec:
         scores, labels = inputs
-        expected = _without(scores.shape, self.axis)
-        _check_labels(
-            self, labels, expected, f"the classes of {scores.shape} lie along axis {self.axis}"
-        )
-        return Spec(expected, scores.dtype)
+        shape = (*scores.shape[: self.axis], *scores.shape[self.axis + 1 :])
+        _check_labels(self, labels, shape, f"the classes of {scores.shape} are axis {self.axis}")
+        return Spec(shape if self.over == "none" else (), scores.dtype)
 
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         scores, labels = inputs
         places, skipped = counted(labels, scores.shape[self.axis], self.ignored)
-        at.read_along(out, scores, self.axis, np.expand_dims(places, self.axis))
+        picked = out if self.over == "none" else np.empty(labels.shape, scores.dtype)
+        at.read_along(picked, scores, self.axis, np.expand_dims(places, self.axis))
         if skipped is not None:
-            out[skipped] = 0
+            picked[skipped] = 0
+        if self.over != "none":
+            out[...] = widened(picked).sum() * self.share(labels, skipped)
+
+    def share(self, labels: NDArray, skipped: NDArray | None) -> float:
+        """Return what each sample weighs in the result; NaN where a mean has none."""
+        if self.over != "mean":
+            return 1.0
+        count = labels.size - (0 if skipped is None else int(skipped.sum()))
+        return 1.0 / count if count else math.nan
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         scores, labels = inputs
-        return (SpreadLabel(self.axis, scores.shape[self.axis], self.ignored)(grad, labels), None)
+        return (self.spread(scores.shape[self.axis])(grad, labels), None)
+
+    def spread(self, classes: int) -> "SpreadLabel":
+        """Return the transpose of this op for scores of so many classes."""
+        return SpreadLabel(self.axis, classes, self.ignored, self.over)
 
 
 @define
 @final
 @dataclass(frozen=True, slots=True)
 class SpreadLabel(Placing):
-    """Each value at the place of its label along a new axis of `classes`, zeros elsewhere."""
+    """Each value at the place of its label along a new axis of `classes`, zeros elsewhere.
+
+    The transpose of `pick_label`: where that folds the samples, one value is shared by them.
+    """
 
     name = "spread_label"
     saves = (1,)
     axis: int
     classes: int
     ignored: int | None = None
+    over: Over = "none"
+
+    @property
+    def picked(self) -> PickLabel:
+        """The op of which this is the transpose."""
+        return PickLabel(self.axis, self.ignored, self.over)
 
     def infer(self, *inputs: Spec) -> Spec:
         values, labels = inputs
-        _check_labels(self, labels, values.shape, "there is one value for each label")
-        shape = (*values.shape[: self.axis], self.classes, *values.shape[self.axis :])
-        return Spec(shape, values.dtype)
+        axis = self.axis
+        if self.over == "none":
+            _check_labels(self, labels, values.shape, "there is one value for each label")
+        return Spec((*labels.shape[:axis], self.classes, *labels.shape[axis:]), values.dtype)
 
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         values, labels = inputs
+        axis = self.axis
         places, skipped = counted(labels, self.classes, self.ignored)
-        spots = at.along(np.expand_dims(places, self.axis), self.axis, out.shape)
+        spots = at.along(np.expand_dims(places, axis), axis, out.shape).reshape(-1)
+        given = np.broadcast_to(values, labels.shape).reshape(-1)
+        if skipped is not None:
+            kept = ~skipped.reshape(-1)
+            spots, given = spots[kept], given[kept]
         out[...] = 0
-        given = values if skipped is None else np.where(skipped, np.zeros((), values.dtype), values)
-        out.reshape(-1)[spots.reshape(-1)] = given.reshape(-1)
+        share = self.picked.share(labels, skipped)
+        out.reshape(-1)[spots] = given if share == 1.0 else given * share
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
-        return (PickLabel(self.axis, self.ignored)(grad, inputs[1]), None)
-
-
-def _without(shape: Shape, axis: int) -> Shape:
-    return (*shape[:axis], *shape[axis + 1 :])
+        return (self.picked(grad, inputs[1]), None)
 
 
 def _check_labels(op: Op, labels: Spec, expected: Shape, because: str) -> None:
@@ -117,7 +149,22 @@ def counted(labels: NDArray, classes: int, ignored: int | None) -> tuple[NDArray
     return np.where(skipped, 0, labels).astype(np.intp), skipped
 
 
-def one_hot(labels: Any, num_classes: int = -1) -> Value:
+def checked_reduction(reduction: str) -> Over:
+    """Return `reduction` if it is one; ArgumentError otherwise."""
+    match reduction:
+        case "none" | "sum" | "mean":
+            return reduction
+    raise ArgumentError(f"reduction {reduction!r} given; expected 'mean', 'sum' or 'none'")
+
+
+def as_labels(labels: Any, like: Value) -> Value:
+    """Return labels as a tensor: sequences and arrays too, beside a tensor `like`."""
+    if isinstance(labels, Operand):
+        return labels
+    return like.new_tensor(as_places(labels), dtype=dtypes.int64)
+
+
+def one_hot(labels: Value, num_classes: int = -1) -> Value:
     """Return 1 (int64) at the place of each label along a new last axis, 0 elsewhere.
 
     (…) labels give (…, num_classes); −1 stands for the greatest label plus 1. LabelError for a
@@ -128,7 +175,6 @@ def one_hot(labels: Any, num_classes: int = -1) -> Value:
     Tensor([[0, 0, 1],
             [1, 0, 0]])
     """
-    labels = as_places(labels)
     if num_classes == -1:
         found = np.asarray(labels)
         if not found.size:

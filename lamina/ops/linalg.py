@@ -278,3 +278,9 @@ def trace(x: Value, offset: int = 0, *, dtype: DType | None = None) -> Value:
     """Return the sum along a diagonal of each matrix; integers add up in (u)int64."""
     along = diagonal(x, offset, -2, -1)
     return (along if dtype is None else cast(along, dtype)).sum(axis=-1, dtype=dtype)
+
+
+def add_product(x: Value, a: Value, b: Value, *, beta: float = 1, alpha: float = 1) -> Value:
+    """Return beta·x + alpha·(a @ b)."""
+    product = matmul(a, b)
+    return (x if beta == 1 else x * beta) + (product if alpha == 1 else product * alpha)

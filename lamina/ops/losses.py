@@ -12,14 +12,14 @@ from lamina.errors import ArgumentError, ShapeError
 from lamina.memory.array import NDArray
 from lamina.ops.activations import logsigmoid
 from lamina.ops.arithmetic import absolute, equal, maximum, minimum, not_equal, where
+from lamina.ops.cross_entropy import CrossEntropy
 from lamina.ops.distances import cosine_similarity, pairwise_distance
 from lamina.ops.functions import clip, exp, log, log1p, sqrt, square
 from lamina.ops.gathering import ArrayIndex
-from lamina.ops.labels import PickLabel, one_hot
+from lamina.ops.labels import PickLabel, as_labels, checked_reduction, one_hot
 from lamina.ops.movement import expand_dims
 from lamina.ops.pointwise import Elementwise, unbroadcast
 from lamina.ops.registry import Value, define
-from lamina.ops.selection import as_places
 from lamina.ops.softmax import log_softmax
 
 __all__ = [
@@ -45,14 +45,13 @@ __all__ = [
 
 
 def _reduced(loss: Value, reduction: str) -> Value:
-    match reduction:
+    match checked_reduction(reduction):
         case "mean":
             return loss.mean()
         case "sum":
             return loss.sum()
         case "none":
             return loss
-    raise ArgumentError(f"reduction {reduction!r} given; expected 'mean', 'sum' or 'none'")
 
 
 def _same_shape(name: str, input: Value, target: Value) -> None:
@@ -132,8 +131,10 @@ def cross_entropy(
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError(f"cross_entropy: label_smoothing {label_smoothing} is not in 0 to 1")
     axis = _class_axis(input)
+    target = as_labels(target, input)
+    if weight is None and label_smoothing == 0.0 and target.dtype.kind != "float":
+        return CrossEntropy(axis, ignore_index, checked_reduction(reduction))(input, target)
     log_probs = log_softmax(input, axis)
-    target = as_places(target) if isinstance(target, list | np.ndarray) else target
     if target.dtype.kind == "float":
         return _probability_loss(log_probs, target, weight, reduction, label_smoothing)
     loss = nll_loss(log_probs, target, weight, ignore_index=ignore_index, reduction=reduction)
@@ -202,15 +203,12 @@ def nll_loss(
     >>> nll_loss(lamina.tensor([[-1.0, -2.0], [-3.0, -4.0]]), lamina.tensor([0, -100]))
     Tensor(1.)
     """
-    labels = as_places(target)
-    loss = -PickLabel(_class_axis(input), ignore_index)(input, labels)
-    if weight is None and reduction != "mean":
-        return _reduced(loss, reduction)
-    if weight is not None:
-        _per_class(weight, input)
+    labels, axis = as_labels(target, input), _class_axis(input)
+    if weight is None:
+        return -PickLabel(axis, ignore_index, checked_reduction(reduction))(input, labels)
+    _per_class(weight, input)
     weights = _label_weights(labels, weight, ignore_index)
-    if weight is not None:
-        loss = loss * weights
+    loss = -PickLabel(axis, ignore_index)(input, labels) * weights
     return loss.sum() / weights.sum() if reduction == "mean" else _reduced(loss, reduction)
 
 
@@ -335,7 +333,7 @@ def multi_margin_loss(
     """
     if p not in (1, 2):
         raise ArgumentError(f"multi_margin_loss: p {p} given; expected 1 or 2")
-    axis, labels = _class_axis(input), as_places(target)
+    axis, labels = _class_axis(input), as_labels(target, input)
     own = PickLabel(axis)(input, labels)
     excess = clip(margin - expand_dims(own, axis) + input, 0.0)
     excess = excess if p == 1 else square(excess)

@@ -16,6 +16,9 @@ from lamina.ops.halves import widened
 
 Axes = tuple[int, ...]
 
+# Up to this many rows for one place are added in turns for all places, more of them by place.
+_LONG = 8
+
 
 def counted(places: NDArray, axis: int, size: int) -> NDArray:
     """Return `places` along an axis counted from the front; IndexingError names one outside."""
@@ -66,31 +69,46 @@ def put(out: NDArray, values: NDArray, axes: Axes, place: int, places: Sequence[
 
 
 def add(out: NDArray, values: NDArray, axes: Axes, place: int, places: Sequence[NDArray]) -> None:
-    """Write to `out` the sum of the `values` for each place, 0 where there are none."""
-    where = joined(places, axes, out.shape)
+    """Write to `out` the sum of the `values` for each place, in order; 0 where there are none."""
+    where = joined(places, axes, out.shape).reshape(-1)
     target = _in_front(out, axes)
-    size, width = (math.prod(part) for part in _split(target.shape, len(axes)))
-    rows = _block_moved(values, where.ndim, place, 0).reshape(where.size, width)
-    sums = added_rows(size, where.reshape(-1), widened(rows))
-    target[...] = sums.reshape(target.shape)
-
-
-def added_rows(size: int, where: NDArray, rows: NDArray) -> NDArray:
-    """Return `size` rows, row i the sum of those of `rows` whose `where` is i, in their order."""
-    sums = np.zeros((size, rows.shape[1]), rows.dtype)
-    if not rows.size:
-        return sums
+    sizes, rest = target.shape[: len(axes)], target.shape[len(axes) :]
+    block = values.ndim - len(rest)
+    rows = _block_moved(values, block, place, 0).reshape(where.size, math.prod(rest))
+    out[...] = 0
     if rows.shape[1] == 1:
-        np.add.at(sums.reshape(-1), where, rows.reshape(-1))
-        return sums
-    order = np.argsort(where, kind="stable")
+        target[...] = added(math.prod(sizes), where, rows.reshape(-1)).reshape(target.shape)
+    elif rows.size:
+        groups, sums = _grouped_sums(math.prod(sizes), where, widened(rows))
+        target[_apart(groups, axes, out.shape)] = sums.reshape(-1, *rest)
+
+
+def added(size: int, where: NDArray, values: NDArray) -> NDArray:
+    """Return `size` sums, the i-th of the `values` whose `where` is i, in their order."""
+    wide = widened(values)
+    sums = np.zeros(size, wide.dtype)
+    np.add.at(sums, where, wide)
+    return sums
+
+
+def _grouped_sums(size: int, where: NDArray, rows: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the places below `size` that occur, and the sum of the rows for each in order."""
+    # numpy sorts 16-bit integers by radix, others by comparison.
+    keys = where.astype(np.uint16) if size <= 1 << 16 else where
+    order = np.argsort(keys, kind="stable")
     ordered = where[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    gathered = rows.take(order, 0)
-    if starts.size < order.size:
-        gathered = np.add.reduceat(gathered, starts, axis=0, dtype=rows.dtype)
-    sums[ordered[starts]] = gathered
-    return sums
+    counts = np.diff(starts, append=order.size)
+    sums = rows.take(order[starts], 0)
+    for turn in range(1, _LONG):
+        group = np.flatnonzero((counts > turn) & (counts <= _LONG))
+        if not group.size:
+            break
+        sums[group] += rows.take(order[starts[group] + turn], 0)
+    for long in np.flatnonzero(counts > _LONG):
+        part = order[starts[long] : starts[long] + counts[long]]
+        np.add.reduce(rows.take(part, 0), axis=0, out=sums[long])
+    return ordered[starts], sums
 
 
 def is_last(where: NDArray, size: int) -> NDArray:

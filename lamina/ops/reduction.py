@@ -84,12 +84,12 @@ def norm(x: Value, ord: float = 2, axis: Axes = None, keepdims: bool = False) ->
 
 
 def max(x: Value, axis: Axes = None, keepdims: bool = False) -> Value:
-    """Return the greatest element over `axis`, NaN where there is one; equals share its gradient."""
+    """Return the greatest element over `axis`; NaN where there is one. Equals share gradients."""
     return extremes.Max(axes_of(x, axis), keepdims)(x)
 
 
 def min(x: Value, axis: Axes = None, keepdims: bool = False) -> Value:
-    """Return the least element over `axis`, NaN where there is one; equals share its gradient."""
+    """Return the least element over `axis`; NaN where there is one. Equals share gradients."""
     return extremes.Min(axes_of(x, axis), keepdims)(x)
 
 

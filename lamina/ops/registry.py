@@ -124,7 +124,7 @@ class View(Op):
         layout = self.relayout(array.layout)
         if layout is not None:
             return array.with_layout(layout)
-        return of_numpy(np.ascontiguousarray(self.ref(array.numpy())))
+        return of_numpy(np.asarray(self.ref(array.numpy()), order="C"))
 
 
 def adopt(result: Any, expected: Spec) -> Array:

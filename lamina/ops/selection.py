@@ -84,8 +84,10 @@ def _to_numpy(step: Step) -> slice | int | None:
 def basic_steps(index: Any, shape: Shape) -> tuple[Step, ...] | None:
     """Return the steps of a basic index of a tensor of `shape`; None where it needs arrays."""
     entries = index if isinstance(index, tuple) else (index,)
-    if not all(_is_basic(e) for e in entries):
-        return None
+    if not all(map(_is_basic, entries)):
+        if any(isinstance(e, _ARRAYS) for e in entries):
+            return None
+        entries = tuple(map(as_entry, entries))
     steps: list[Step] = []
     axis = 0
     for entry in _spelled_out(entries, len(shape)):
@@ -98,6 +100,10 @@ def basic_steps(index: Any, shape: Shape) -> tuple[Step, ...] | None:
             steps.append(Step("pick", check_place(int(entry), axis, shape)))
         axis += 1
     return tuple(steps)
+
+
+# What chooses several places, or a truth value.
+_ARRAYS = (Operand, np.ndarray, list, tuple, range, bool, np.bool_)
 
 
 def _is_basic(entry: Any) -> bool:
@@ -210,7 +216,8 @@ def _choose_by_mask(made: Choice, mask: Any, axis: int, shape: Shape) -> int:
     """Let a mask choose along the axes it covers; return how many those are."""
     covered = shape[axis : axis + len(mask.shape)]
     for offset, (size, expected) in enumerate(zip(mask.shape, covered, strict=True)):
-        if size != expected:
+        # A mask without elements chooses nothing, whatever it covers.
+        if size not in (expected, 0):
             raise IndexingError(
                 f"a mask of shape {tuple(mask.shape)} has size {size} where axis {axis + offset} "
                 f"of the tensor has {expected}; expected equal sizes"
@@ -255,7 +262,7 @@ def as_entry(entry: Any) -> Any:
         return np.asarray(entry)
     if isinstance(entry, int | np.integer):
         return int(entry)
-    if isinstance(entry, list | tuple | range | np.ndarray):
+    if isinstance(entry, _ARRAYS):
         return as_places(entry)
     try:
         return operator.index(entry)

@@ -58,7 +58,7 @@ def _of_sequence(data: Any, wanted: DType | None) -> Any:
             return values.astype(dtypes.default_float.numpy)
         if values.dtype == np.complex128 and not _holds_arrays(data):
             return values.astype(np.complex64)
-    if values.dtype == object:
+    if values.dtype.kind in "OSUMm":
         raise DTypeError("the sequence holds something that is not a number; give numbers only")
     return values
 

@@ -17,14 +17,17 @@ from lamina.memory import Array, of_numpy
 from lamina.ops.arithmetic import cast
 from lamina.ops.registry import Op, View
 from lamina.tensor.arithmetic import Arithmetic
+from lamina.tensor.casting import Casting
 from lamina.tensor.conversion import array_of, dtype_beside
 from lamina.tensor.filling import Filling
 from lamina.tensor.functions import Functions
 from lamina.tensor.indexing import Indexing
-from lamina.tensor.inplace import InPlace
+from lamina.tensor.inplace_functions import InPlaceFunctions
 from lamina.tensor.interchange import Interchange
+from lamina.tensor.matrices import Matrices
 from lamina.tensor.printing import describe
 from lamina.tensor.random_filling import RandomFilling
+from lamina.tensor.rearranging import Rearranging
 from lamina.tensor.reductions import Reductions
 from lamina.tensor.shaping import Shaping
 from lamina.tensor.views import refresh_history, remember_base
@@ -38,9 +41,12 @@ class Tensor(
     Reductions,
     Shaping,
     Indexing,
-    InPlace,
+    InPlaceFunctions,
     Filling,
     RandomFilling,
+    Rearranging,
+    Matrices,
+    Casting,
     Interchange,
 ):
     """A strided tensor on the CPU that remembers how it was made.

@@ -12,7 +12,14 @@ from lamina.ops.functions import clip
 from lamina.ops.movement import expand, reshape
 from lamina.ops.pointwise import Elementwise
 from lamina.ops.registry import Op, Operand
-from lamina.tensor.views import assign, become, check_write, is_tracked, refresh_history
+from lamina.tensor.views import (
+    assign,
+    become,
+    check_write,
+    is_tracked,
+    refresh_history,
+    rejoin_base,
+)
 
 Tensor = Any
 
@@ -36,6 +43,7 @@ class InPlace(Operand):
     def _update(self, op: Op, other: Any) -> Self:
         """Replace self by op(self, other)."""
         if is_tracked(self, other):
+            rejoin_base(self)
             before = self._before(other) if _keeps_first(op, other) else self
             return self._replace(self.apply(op, (before, before if other is self else other)))
         if isinstance(op, Elementwise) and isinstance(op.fn, np.ufunc) and self._is_beside(other):
@@ -55,7 +63,7 @@ class InPlace(Operand):
         """
         if not is_tracked(self, other):
             return self
-        self.refresh()
+        rejoin_base(self)
         check_write(self, tracked=True)
         array = empty(*self.array.spec)
         array.numpy()[...] = self.array.numpy()

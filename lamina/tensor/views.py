@@ -38,6 +38,14 @@ def refresh_history(view: Tensor) -> None:
         view.node, view.index, view.requires_grad = None, 0, False
 
 
+def rejoin_base(view: Tensor) -> None:
+    """Give a view about to be written the history of its base, if it was made without one."""
+    view.refresh()
+    base = view.base
+    if base is not None and base.requires_grad and not view.requires_grad:
+        _read(base, view)
+
+
 def is_tracked(target: Tensor, value: Any) -> bool:
     """Whether a write of `value` into `target` is recorded."""
     if not state.grad_enabled:

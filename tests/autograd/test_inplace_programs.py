@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden.inplace_views import FILE, leaves, run
 
 import lamina
-from golden.inplace_views import FILE, leaves, run
 from lamina.autograd import grad
 
 GOLDEN = np.load(FILE)

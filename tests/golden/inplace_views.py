@@ -121,7 +121,7 @@ def main() -> None:
     names = ("value", "dx", "dw", "ddx", "ddw")
     arrays = {name: np.array(column) for name, column in zip(names, zip(*kept.values()))}
     np.savez_compressed(FILE, program=np.array(list(kept)), **arrays)
-    print(f"{FILE.name}: {len(kept)} programs, {FILE.stat().st_size} bytes, torch {torch.__version__}")
+    print(f"{FILE.name}: {len(kept)} programs, torch {torch.__version__}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def loss(name, function, given, options):
     inputs = [tensor(a) for a in given]
     for place, x in enumerate(inputs):
         if isinstance(x, torch.Tensor) and x.is_floating_point():
-            x.requires_grad_(place not in cases.FIXED.get(function, ()))
+            x.requires_grad_(place not in cases.FIXED.get(function, cases.FIXED.get(name, ())))
     out = getattr(F, function)(*inputs, **{k: tensor(v) for k, v in options.items()})
     return kept(name, out, inputs)
 

@@ -1,7 +1,7 @@
 """The layers and functions that are compared with PyTorch, and the inputs they are given.
 
 A row is a name, how to make the layer (from `nn`) or call the function (from `nn.functional`), and
-its inputs: a shape for normal numbers, or a pair of a kind and what it needs (see `nn_measure`).
+its inputs: a shape for normal numbers, or a kind and what it needs (see `nn_measure`).
 """
 
 from collections import OrderedDict
@@ -46,6 +46,10 @@ LAYERS = {
         lambda nn: nn.Conv2d(4, 2, (4, 3), padding="same", padding_mode="reflect"),
         [IMAGE],
     ),
+    "conv2d_valid_circular": (
+        lambda nn: nn.Conv2d(4, 2, 3, padding="valid", padding_mode="circular"),
+        [IMAGE],
+    ),
     "conv3d": (lambda nn: nn.Conv3d(2, 3, 2, stride=(1, 2, 1), padding=1), [VOLUME]),
     "conv3d_circular": (
         lambda nn: nn.Conv3d(2, 2, 3, padding=1, padding_mode="circular", groups=2),
@@ -83,6 +87,7 @@ LAYERS = {
     "lp_pool1d": (lambda nn: nn.LPPool1d(2, 3), [SIGNAL]),
     "lp_pool2d": (lambda nn: nn.LPPool2d(2, (3, 2), stride=2), [IMAGE]),
     "lp_pool3d": (lambda nn: nn.LPPool3d(2, 2), [VOLUME]),
+    "adaptive_avg_pool2d_one": (lambda nn: nn.AdaptiveAvgPool2d(1), [IMAGE[1:]]),
     "adaptive_avg_pool1d": (lambda nn: nn.AdaptiveAvgPool1d(4), [SIGNAL]),
     "adaptive_avg_pool2d": (lambda nn: nn.AdaptiveAvgPool2d((5, None)), [IMAGE]),
     "adaptive_avg_pool3d": (lambda nn: nn.AdaptiveAvgPool3d(2), [VOLUME]),
@@ -233,11 +238,11 @@ LOSSES = {
     "nll": (lambda nn: nn.NLLLoss(ignore_index=2), [(6, 4), ("int", 4, (6,))]),
     "poisson_nll": (
         lambda nn: nn.PoissonNLLLoss(full=True),
-        [(3, 4), ("int", 5, (3, 4))],
+        [(3, 4), ("counts", 5, (3, 4))],
     ),
     "poisson_nll_rate": (
         lambda nn: nn.PoissonNLLLoss(log_input=False),
-        [("unit", (3, 4)), ("int", 5, (3, 4))],
+        [("unit", (3, 4)), ("counts", 5, (3, 4))],
     ),
     "gaussian_nll": (
         lambda nn: nn.GaussianNLLLoss(full=True),
@@ -251,7 +256,7 @@ LOSSES = {
     "bce": (lambda nn: nn.BCELoss(), [("unit", (3, 4)), ("shares", (3, 4))]),
     "bce_with_logits": (lambda nn: nn.BCEWithLogitsLoss(), [(3, 4), ("shares", (3, 4))]),
     "hinge_embedding": (lambda nn: nn.HingeEmbeddingLoss(0.8), [(3, 4), ("sign", (3, 4))]),
-    "soft_margin": (lambda nn: nn.SoftMarginLoss(), [(3, 4), ("sign", (3, 4))]),
+    "soft_margin": (lambda nn: nn.SoftMarginLoss(reduction="none"), [(3, 4), ("sign", (3, 4))]),
     "multi_margin": (lambda nn: nn.MultiMarginLoss(p=2, margin=0.7), [(5, 4), ("int", 4, (5,))]),
     "multilabel_margin": (
         lambda nn: nn.MultiLabelMarginLoss(),
@@ -275,7 +280,7 @@ LOSSES = {
     ),
     "triplet_margin_with_distance": (
         lambda nn: nn.TripletMarginWithDistanceLoss(
-            distance_function=nn.PairwiseDistance(1), margin=2.0
+            distance_function=nn.PairwiseDistance(1), margin=2.0, swap=True
         ),
         [(5, 4), (5, 4), (5, 4)],
     ),

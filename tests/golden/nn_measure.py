@@ -22,6 +22,8 @@ def make_input(name, place, kind):
     match kind:
         case ("int", high, shape):
             return rng.randint(0, high, shape), False
+        case ("counts", high, shape):
+            return rng.randint(0, high, shape).astype(np.float64), False
         case ("fixed", values):
             return np.array(values), False
         case ("unit", shape):

@@ -60,6 +60,7 @@ def test_module_list_adds_and_iterates():
     found += layers(3)
     assert sizes(found + layers(4)) == [1, 2, 3, 4]
     assert sizes(found[::-1]) == [3, 2, 1]
+    assert found[-1].out_features == 3
     assert sizes(nn.Sequential(*layers(1)) + nn.Sequential(*layers(2))) == [1, 2]
 
 
@@ -98,8 +99,11 @@ def test_parameter_list():
     assert all(isinstance(p, nn.Parameter) for p in found)
     assert list(found.state_dict()) == ["0", "1", "2", "3"]
     assert (len(found[1:3]), found[-1].shape) == (2, (4,))
-    assert repr(found[:1]) == (
-        "ParameterList(\n    (0): Parameter containing: [lamina.float32 of size 5]\n)"
+    assert repr(found[:2]) == (
+        "ParameterList(\n"
+        "    (0): Parameter containing: [lamina.float32 of size 5]\n"
+        "    (1): Parameter containing: [lamina.float32 of size 3]\n"
+        ")"
     )
 
 

@@ -6,7 +6,7 @@ sizes of the numbers that were added.
 
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -18,12 +18,17 @@ from golden import nn_measure as measure
 import lamina
 import lamina.nn.functional as F
 from lamina import nn
+from lamina.dtypes import DType
 
 FOLDER = Path(__file__).parent.parent / "golden"
 NUMBERS = np.load(FOLDER / "nn_layers.npz")
 TEXTS = json.loads((FOLDER / "nn_layers.json").read_text(encoding="utf-8"))
 LAYERS = {**cases.LAYERS, **cases.LOSSES}
 CLOSE = 1e-10
+# PyTorch keeps 1/6 and 1/alpha in float32 whatever the input.
+LOOSE = {"hardsigmoid": 1e-7, "celu": 1e-7}
+
+Digests = dict[str, np.ndarray]
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "bench" / "models_torch.py"
 IMPORTS = {
@@ -33,39 +38,39 @@ IMPORTS = {
 }
 
 
-def unpacked(values: np.ndarray, parts: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+def unpacked(values: np.ndarray, parts: Iterable[str]) -> Digests:
     """The digests of one case by the name of what they stand for."""
-    start = 0
+    found, start = {}, 0
     for part in parts:
         stop = start + 1 + int(values[start])
-        yield part, values[start + 1 : stop]
+        found[str(part)] = values[start + 1 : stop]
         start = stop
+    return found
 
 
-def check(found: dict, values: np.ndarray, parts: list[str], close: float) -> None:
-    assert list(found) == parts
-    for part, expected in unpacked(values, parts):
-        size = max(1.0, np.abs(expected[4:]).max(initial=0.0))
-        tolerance = close * size * np.array([0, *[max(1, expected[0])] * 3, *[1] * KEPT])
-        off = np.abs(found[part] - expected) > tolerance[: expected.size]
-        assert not off.any(), f"{part}: {found[part][off]} for {expected[off]}"
-
-
-KEPT = measure.KEPT
+def check(found: Digests, expected: Digests, close: float, least: float = 1.0) -> None:
+    """Compare digests; numbers smaller than `least` may be off as much as `least` may."""
+    assert list(found) == list(expected)
+    for part, wanted in expected.items():
+        size = max(least, np.abs(wanted[4:]).max(initial=0.0))
+        sums = [max(1, wanted[0])] * 3
+        tolerance = close * size * np.array([0, *sums, *[1] * (wanted.size - 4)])
+        off = np.abs(found[part] - wanted) > tolerance
+        assert not off.any(), f"{part}: {found[part][off]} for {wanted[off]}"
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer(name: str) -> None:
     make, kinds = LAYERS[name]
     found = measure.measure_layer(make(nn).double(), name, kinds, lamina.from_numpy)
-    check(found, NUMBERS[name], TEXTS[name]["parts"], CLOSE)
+    check(found, unpacked(NUMBERS[name], TEXTS[name]["parts"]), LOOSE.get(name, CLOSE))
 
 
 @pytest.mark.parametrize("name", cases.FUNCTIONS)
 def test_a_function(name: str) -> None:
     call, kinds = cases.FUNCTIONS[name]
     found = measure.measure_function(lambda *v: call(F, *v), name, kinds, lamina.from_numpy)
-    check(found, NUMBERS[f"F.{name}"], TEXTS[f"F.{name}"]["parts"], CLOSE)
+    check(found, unpacked(NUMBERS[f"F.{name}"], TEXTS[f"F.{name}"]["parts"]), CLOSE)
 
 
 @pytest.mark.parametrize("name", [*LAYERS, *(f"printed {name}" for name in cases.PRINTED)])
@@ -94,9 +99,32 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", measure.NETWORKS)
-def test_a_reference_network(name: str, models: ModuleType) -> None:
+def measured(name: str, models: ModuleType, dtype: DType) -> tuple[Digests, Digests]:
+    """What Lamina makes of a network in `dtype`, and what PyTorch made of it in float64."""
     make, kind = measure.NETWORKS[name]
     expected = np.load(FOLDER / "nn_networks.npz")
-    found = measure.measure_network(make(models), name, kind, lamina.from_numpy, lamina.float64)
-    check(found, expected[name], list(expected[f"{name} parts"]), 1e-7)
+    found = measure.measure_network(make(models), name, kind, lamina.from_numpy, dtype)
+    return found, unpacked(expected[name], expected[f"{name} parts"])
+
+
+@pytest.mark.parametrize("name", measure.NETWORKS)
+def test_a_reference_network(name: str, models: ModuleType) -> None:
+    found, expected = measured(name, models, lamina.float64)
+    check(found, expected, CLOSE, least=0.1)
+
+
+# In float32: the unit roundoff 6e-8 grown through the layers. The deep networks with batch
+# normalisation over 8 values a channel amplify it, so of them the outputs alone are compared.
+SINGLE = {"mlp": 5e-6, "lenet": 5e-6, "resnet18": 1e-4, "encoder": 2e-5, "gpt": 2e-5}
+SINGLE_OUTPUTS = {"resnet50": 2e-3, "mobilenet": 2e-4}
+
+
+@pytest.mark.parametrize("name", [*SINGLE, *SINGLE_OUTPUTS])
+def test_a_reference_network_in_single_precision(name: str, models: ModuleType) -> None:
+    found, expected = measured(name, models, lamina.float32)
+    if name in SINGLE:
+        check(found, expected, SINGLE[name], least=1e-2)
+        return
+    ends = ("train", "eval")
+    outputs = [{part: digests[part] for part in ends} for digests in (found, expected)]
+    check(*outputs, SINGLE_OUTPUTS[name])

@@ -27,6 +27,13 @@ def test_a_pre_hook_may_return_one_value_alone():
     assert module(lamina.tensor(1.0)).item() == 4.0
 
 
+def test_hooks_that_return_nothing_change_nothing():
+    module = Twice()
+    module.register_forward_pre_hook(lambda m, args: None)
+    module.register_forward_hook(lambda m, args, out: None)
+    assert module(lamina.tensor(1.0)).item() == 2.0
+
+
 def test_hooks_with_keywords():
     module = Twice()
     module.register_forward_pre_hook(

@@ -6,7 +6,7 @@ import pytest
 import lamina
 import lamina.nn.functional as F
 from lamina import nn
-from lamina.errors import ArgumentError, LabelError, ShapeError
+from lamina.errors import ArgumentError, DTypeError, LabelError, ShapeError
 
 X = lamina.ones(200, 10, 3)
 IMAGES = lamina.ones(50, 10, 3, 3)
@@ -152,6 +152,19 @@ def test_loss_weights_are_saved_and_converted():
     assert loss.double().weight.dtype is lamina.float64
 
 
+def test_the_ctc_layer_is_the_function():
+    scores = F.log_softmax(lamina.rand(6, 2, 4), dim=2)
+    given = (lamina.tensor([[1, 2], [3, 3]]), lamina.tensor([6, 5]), lamina.tensor([2, 2]))
+    assert nn.CTCLoss(reduction="sum")(scores, *given).item() == pytest.approx(
+        sum(F.ctc_loss(scores, *given, reduction="none").tolist()), rel=1e-6
+    )
+
+
+def test_upsample_is_interpolate():
+    x = lamina.rand(1, 2, 3, 4)
+    assert F.upsample(x, scale_factor=2).tolist() == F.interpolate(x, scale_factor=2).tolist()
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -172,6 +185,11 @@ def test_loss_weights_are_saved_and_converted():
         (lambda: F.conv2d(X, lamina.ones(1, 10, 1)), ShapeError, "conv2d: weight of shape"),
         (lambda: nn.MaxPool2d(2)(lamina.ones(4, 4)), ShapeError, "max_pool2d: shape"),
         (lambda: nn.AdaptiveAvgPool2d(1)(lamina.ones(4, 4)), ShapeError, "adaptive_avg_pool2d"),
+        (lambda: nn.AdaptiveAvgPool2d((1, 2, 3))(IMAGES), ShapeError, "expected 2 sizes"),
+        (lambda: nn.LocalResponseNorm(2)(X[0]), ShapeError, "local_response_norm: shape"),
+        (lambda: nn.Unfold(1)(X[0]), ShapeError, "unfold: shape"),
+        (lambda: F.channel_shuffle(X[0], 2), ShapeError, "channel_shuffle: shape"),
+        (lambda: nn.MultiLabelMarginLoss()(X, X), DTypeError, "expected whole numbers"),
         (lambda: nn.BatchNorm2d(2)(lamina.ones(2, 2)), ShapeError, "BatchNorm2d was given shape"),
         (lambda: nn.BatchNorm1d(3)(lamina.ones(2, 2)), ShapeError, "batch_norm"),
         (lambda: nn.BatchNorm1d(2)(lamina.ones(1, 2)), ShapeError, "at least 2 values"),

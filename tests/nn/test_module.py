@@ -68,6 +68,15 @@ def test_state_has_every_name_of_a_shared_part_but_no_volatile_buffer():
     ]
 
 
+def test_tied_weights_are_one_parameter_by_two_names():
+    net = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 5, bias=False))
+    net[1].weight = net[0].weight
+    assert [name for name, _ in net.named_parameters()] == ["0.weight"]
+    assert list(net.state_dict()) == ["0.weight", "1.weight"]
+    net(lamina.tensor([1, 2])).sum().backward()
+    assert net[0].weight.grad is net[1].weight.grad
+
+
 def test_state_shares_memory_and_has_no_history():
     net = Block()
     state = net.state_dict()
@@ -121,6 +130,21 @@ def test_assignment_registers_replaces_and_forgets():
 def test_a_wrong_use_is_a_typed_error(change, error, message):
     with pytest.raises(error, match=message):
         change(Block())
+
+
+def test_a_property_of_the_same_name_is_what_is_read():
+    class Shadowed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(lamina.ones(2))
+
+        @property
+        def weight(self):
+            return "read"
+
+    module = Shadowed()
+    assert module.weight == "read"
+    assert module.state_dict()["weight"].tolist() == [1.0, 1.0]
 
 
 def test_parts_before_init_are_refused():

@@ -1,6 +1,6 @@
 """Activations. With `inplace` the result is also written over the input, as PyTorch does."""
 
-from typing import Any
+from typing import Any, Literal
 
 from lamina.dtypes import as_dtype
 from lamina.errors import ArgumentError
@@ -11,6 +11,8 @@ from lamina.ops.arithmetic import where
 from lamina.philox import default_generator
 from lamina.tensor import Tensor, from_numpy
 from lamina.tensor.views import assign
+
+Approximation = Literal["none", "tanh"]
 
 
 def _placed(input: Tensor, out: Tensor, inplace: bool) -> Tensor:
@@ -70,14 +72,13 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     return _placed(input, ops.selu(input), inplace)
 
 
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+def gelu(input: Tensor, approximate: Approximation = "none") -> Tensor:
     """Return x·Φ(x), Φ being the normal distribution function, exactly or by "tanh".
 
     >>> gelu(lamina.tensor([0.0, 100.0]))
     Tensor([  0., 100.])
     """
-    out: Tensor = ops.gelu(input, approximate=approximate)
-    return out
+    return ops.gelu(input, approximate=approximate)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -109,50 +110,42 @@ def hardtanh(
 
 def sigmoid(input: Tensor) -> Tensor:
     """Return 1 / (1 + e⁻ˣ)."""
-    out: Tensor = functions.sigmoid(input)
-    return out
+    return functions.sigmoid(input)
 
 
 def tanh(input: Tensor) -> Tensor:
     """Return the hyperbolic tangent."""
-    out: Tensor = functions.tanh(input)
-    return out
+    return functions.tanh(input)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
     """Return log(1 / (1 + e⁻ˣ))."""
-    out: Tensor = ops.logsigmoid(input)
-    return out
+    return ops.logsigmoid(input)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """Return log(1 + e^(beta·x)) / beta; x itself where beta·x > threshold."""
-    out: Tensor = ops.softplus(input, beta, threshold)
-    return out
+    return ops.softplus(input, beta, threshold)
 
 
 def softsign(input: Tensor) -> Tensor:
     """Return x / (1 + |x|)."""
-    out: Tensor = ops.softsign(input)
-    return out
+    return ops.softsign(input)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
     """Return x − tanh(x)."""
-    out: Tensor = ops.tanhshrink(input)
-    return out
+    return ops.tanhshrink(input)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """Return x moved towards 0 by `lambd`, 0 within ±lambd."""
-    out: Tensor = ops.softshrink(input, lambd)
-    return out
+    return ops.softshrink(input, lambd)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """Return x where |x| > lambd, else 0."""
-    out: Tensor = ops.hardshrink(input, lambd)
-    return out
+    return ops.hardshrink(input, lambd)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
@@ -162,8 +155,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Return x where x > 0, else weight·x; `weight` has one element, or one a channel (axis 1)."""
-    out: Tensor = ops.prelu(input, weight)
-    return out
+    return ops.prelu(input, weight)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -172,8 +164,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     >>> glu(lamina.tensor([3.0, 0.0]))
     Tensor([1.5])
     """
-    out: Tensor = ops.glu(input, dim)
-    return out
+    return ops.glu(input, dim)
 
 
 def _axis(name: str, dim: int | None) -> int:
@@ -192,20 +183,17 @@ def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     >>> softmax(lamina.tensor([0.0, 0.0]), dim=0)
     Tensor([0.5, 0.5])
     """
-    out: Tensor = normalised.softmax(_converted(input, dtype), _axis("softmax", dim))
-    return out
+    return normalised.softmax(_converted(input, dtype), _axis("softmax", dim))
 
 
 def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """Return x − log Σ eˣ along `dim`, computed in `dtype` if given."""
-    out: Tensor = normalised.log_softmax(_converted(input, dtype), _axis("log_softmax", dim))
-    return out
+    return normalised.log_softmax(_converted(input, dtype), _axis("log_softmax", dim))
 
 
 def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """Return e⁻ˣ / Σ e⁻ˣ along `dim`, computed in `dtype` if given."""
-    out: Tensor = normalised.softmax(-_converted(input, dtype), _axis("softmin", dim))
-    return out
+    return normalised.softmax(-_converted(input, dtype), _axis("softmin", dim))
 
 
 def gumbel_softmax(

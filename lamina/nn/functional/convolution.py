@@ -85,10 +85,9 @@ def _conv(
     dilation: Sizes,
     groups: int,
 ) -> Tensor:
-    out: Tensor = ops.conv(
+    return ops.conv(
         input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
-    return out
 
 
 def conv_transpose1d(
@@ -152,7 +151,7 @@ def _transposed(
     groups: int,
     dilation: Sizes,
 ) -> Tensor:
-    out: Tensor = ops.conv_transpose(
+    return ops.conv_transpose(
         input,
         weight,
         bias,
@@ -162,7 +161,6 @@ def _transposed(
         groups=groups,
         dilation=dilation,
     )
-    return out
 
 
 def unfold(

@@ -10,8 +10,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     >>> cosine_similarity(lamina.tensor([1.0, 0.0]), lamina.tensor([3.0, 4.0]), dim=0)
     Tensor(0.6)
     """
-    out: Tensor = ops.cosine_similarity(x1, x2, dim, eps)
-    return out
+    return ops.cosine_similarity(x1, x2, dim, eps)
 
 
 def pairwise_distance(
@@ -22,5 +21,4 @@ def pairwise_distance(
     >>> pairwise_distance(lamina.zeros(1, 2), lamina.tensor([[3.0, 4.0]]), eps=0.0)
     Tensor([5.])
     """
-    out: Tensor = ops.pairwise_distance(x1, x2, p, eps, keepdim)
-    return out
+    return ops.pairwise_distance(x1, x2, p, eps, keepdim)

@@ -120,14 +120,12 @@ def embedding_bag(
         _folded(rows[start:stop], mode, 0) if stop > start else empty_bag
         for start, stop in zip(starts, [*starts[1:], input.shape[0]], strict=True)
     ]
-    stacked: Tensor = stack(bags)
-    return stacked
+    return stack(bags)
 
 
 def _folded(rows: Tensor, mode: str, axis: int) -> Tensor:
     fold = {"sum": reduction.sum, "mean": reduction.mean, "max": reduction.max}[mode]
-    out: Tensor = fold(rows, axis)
-    return out
+    return fold(rows, axis)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -139,8 +137,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     >>> one_hot(lamina.tensor([0, 2])).tolist()
     [[1, 0, 0], [0, 0, 1]]
     """
-    out: Tensor = labels.one_hot(tensor, num_classes)
-    return out
+    return labels.one_hot(tensor, num_classes)
 
 
 def scaled_dot_product_attention(
@@ -169,5 +166,4 @@ def scaled_dot_product_attention(
         scale=scale,
         enable_gqa=enable_gqa,
     )
-    result: Tensor = out
-    return result
+    return out

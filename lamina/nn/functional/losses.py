@@ -18,8 +18,7 @@ def _reduced(loss: Tensor, reduction: str) -> Tensor:
         raise ArgumentError(f"reduction {reduction!r} given; expected 'mean', 'sum' or 'none'")
     if reduction == "none":
         return loss
-    out: Tensor = loss.mean() if reduction == "mean" else loss.sum()
-    return out
+    return loss.mean() if reduction == "mean" else loss.sum()
 
 
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -28,30 +27,26 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tenso
     >>> mse_loss(lamina.tensor([1.0, 3.0]), lamina.tensor([1.0, 1.0]))
     Tensor(2.)
     """
-    out: Tensor = ops.mse_loss(input, target, reduction=reduction)
-    return out
+    return ops.mse_loss(input, target, reduction=reduction)
 
 
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Return |input − target|."""
-    out: Tensor = ops.l1_loss(input, target, reduction=reduction)
-    return out
+    return ops.l1_loss(input, target, reduction=reduction)
 
 
 def smooth_l1_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
     """Return ½d²/beta where d = |input − target| < beta, else d − ½·beta."""
-    out: Tensor = ops.smooth_l1_loss(input, target, reduction=reduction, beta=beta)
-    return out
+    return ops.smooth_l1_loss(input, target, reduction=reduction, beta=beta)
 
 
 def huber_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", delta: float = 1.0
 ) -> Tensor:
     """Return ½d² where d = |input − target| < delta, else delta·(d − ½·delta)."""
-    out: Tensor = ops.huber_loss(input, target, reduction=reduction, delta=delta)
-    return out
+    return ops.huber_loss(input, target, reduction=reduction, delta=delta)
 
 
 def cross_entropy(
@@ -70,9 +65,9 @@ def cross_entropy(
     mixes q with equal shares. LabelError for a label outside the classes.
 
     >>> cross_entropy(lamina.zeros(1, 2), lamina.tensor([1]))
-    Tensor(0.6931472)
+    Tensor(0.6931)
     """
-    out: Tensor = ops.cross_entropy(
+    return ops.cross_entropy(
         input,
         target,
         weight,
@@ -80,7 +75,6 @@ def cross_entropy(
         reduction=reduction,
         label_smoothing=label_smoothing,
     )
-    return out
 
 
 def nll_loss(
@@ -92,18 +86,14 @@ def nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """Return −input at the class that `target` names; see `cross_entropy` for the options."""
-    out: Tensor = ops.nll_loss(
-        input, target, weight, ignore_index=ignore_index, reduction=reduction
-    )
-    return out
+    return ops.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
     """Return −(target·log input + (1 − target)·log(1 − input)), the logarithms from −100 up."""
-    out: Tensor = ops.binary_cross_entropy(input, target, weight, reduction=reduction)
-    return out
+    return ops.binary_cross_entropy(input, target, weight, reduction=reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -116,10 +106,9 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """Return `binary_cross_entropy` of sigmoid(input), exact for any input; `pos_weight` weighs
     the positives."""
-    out: Tensor = ops.binary_cross_entropy_with_logits(
+    return ops.binary_cross_entropy_with_logits(
         input, target, weight, reduction=reduction, pos_weight=pos_weight
     )
-    return out
 
 
 def kl_div(
@@ -129,16 +118,14 @@ def kl_div(
 
     `reduction` may also be "batchmean": the sum over the size of axis 0.
     """
-    out: Tensor = ops.kl_div(input, target, reduction=reduction, log_target=log_target)
-    return out
+    return ops.kl_div(input, target, reduction=reduction, log_target=log_target)
 
 
 def hinge_embedding_loss(
     input: Tensor, target: Tensor, margin: float = 1.0, *, reduction: str = "mean"
 ) -> Tensor:
     """Return input where target is 1, max(0, margin − input) where it is −1."""
-    out: Tensor = ops.hinge_embedding_loss(input, target, margin=margin, reduction=reduction)
-    return out
+    return ops.hinge_embedding_loss(input, target, margin=margin, reduction=reduction)
 
 
 def margin_ranking_loss(
@@ -150,10 +137,7 @@ def margin_ranking_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """Return max(0, margin − target·(input1 − input2)), target being ±1."""
-    out: Tensor = ops.margin_ranking_loss(
-        input1, input2, target, margin=margin, reduction=reduction
-    )
-    return out
+    return ops.margin_ranking_loss(input1, input2, target, margin=margin, reduction=reduction)
 
 
 def multi_margin_loss(
@@ -167,17 +151,16 @@ def multi_margin_loss(
 ) -> Tensor:
     """Return Σ max(0, margin − input[target] + input[i])ᵖ over the other classes, by their
     number."""
-    out: Tensor = ops.multi_margin_loss(
+    return ops.multi_margin_loss(
         input, target, p=p, margin=margin, weight=weight, reduction=reduction
     )
-    return out
 
 
 def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Return log(1 + e^(−target·input)), target being ±1.
 
     >>> soft_margin_loss(lamina.tensor([0.0]), lamina.tensor([1.0]))
-    Tensor(0.6931472)
+    Tensor(0.6931)
     """
     _check_same("soft_margin_loss", input, target)
     return _reduced(softplus(-target * input), reduction)
@@ -236,10 +219,7 @@ def cosine_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """Return 1 − cos(input1, input2) where target is 1, max(0, cos − margin) where it is −1."""
-    out: Tensor = ops.cosine_embedding_loss(
-        input1, input2, target, margin=margin, reduction=reduction
-    )
-    return out
+    return ops.cosine_embedding_loss(input1, input2, target, margin=margin, reduction=reduction)
 
 
 def triplet_margin_loss(
@@ -257,7 +237,7 @@ def triplet_margin_loss(
 
     With `swap`, the negative's distance to the positive counts where that is smaller.
     """
-    out: Tensor = ops.triplet_margin_loss(
+    return ops.triplet_margin_loss(
         anchor,
         positive,
         negative,
@@ -267,7 +247,6 @@ def triplet_margin_loss(
         swap=swap,
         reduction=reduction,
     )
-    return out
 
 
 def triplet_margin_with_distance_loss(
@@ -301,10 +280,9 @@ def poisson_nll_loss(
 
     `full` adds Stirling's approximation of log target!.
     """
-    out: Tensor = ops.poisson_nll_loss(
+    return ops.poisson_nll_loss(
         input, target, log_input=log_input, full=full, eps=eps, reduction=reduction
     )
-    return out
 
 
 def gaussian_nll_loss(
@@ -317,10 +295,7 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """Return ½(log var + (input − target)²/var), `var` at least `eps`; `full` adds ½·log 2π."""
     spread = var if isinstance(var, Tensor) else full_like(input, var)
-    out: Tensor = ops.gaussian_nll_loss(
-        input, target, spread, full=full, eps=eps, reduction=reduction
-    )
-    return out
+    return ops.gaussian_nll_loss(input, target, spread, full=full, eps=eps, reduction=reduction)
 
 
 def ctc_loss(
@@ -338,10 +313,9 @@ def ctc_loss(
     target's length first. `zero_infinity` turns impossible targets into 0. Graves et al.,
     "Connectionist temporal classification", ICML 2006.
     """
-    out: Tensor = ctc.ctc_loss(
+    return ctc.ctc_loss(
         log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity
     )
-    return out
 
 
 def _check_same(name: str, input: Tensor, target: Tensor) -> None:

@@ -28,10 +28,7 @@ def batch_norm(
     >>> batch_norm(lamina.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
     [[-1.0], [1.0]]
     """
-    out: Tensor = ops.batch_norm(
-        input, running_mean, running_var, weight, bias, training, momentum, eps
-    )
-    return out
+    return ops.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def instance_norm(
@@ -49,10 +46,9 @@ def instance_norm(
     >>> instance_norm(lamina.tensor([[[1.0, 3.0]]]), eps=0.0).tolist()
     [[[-1.0, 1.0]]]
     """
-    out: Tensor = ops.instance_norm(
+    return ops.instance_norm(
         input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
     )
-    return out
 
 
 def layer_norm(
@@ -67,8 +63,7 @@ def layer_norm(
     >>> layer_norm(lamina.tensor([[1.0, 3.0]]), (2,), eps=0.0)
     Tensor([[-1.,  1.]])
     """
-    out: Tensor = ops.layer_norm(input, normalized_shape, weight, bias, eps)
-    return out
+    return ops.layer_norm(input, normalized_shape, weight, bias, eps)
 
 
 def rms_norm(
@@ -78,8 +73,7 @@ def rms_norm(
     eps: float | None = None,
 ) -> Tensor:
     """Return x / √(mean(x²) + eps) · weight over the last axes, `normalized_shape`."""
-    out: Tensor = ops.rms_norm(input, normalized_shape, weight, eps)
-    return out
+    return ops.rms_norm(input, normalized_shape, weight, eps)
 
 
 def group_norm(
@@ -94,8 +88,7 @@ def group_norm(
     >>> group_norm(lamina.tensor([[1.0, 3.0, 10.0, 30.0]]), 2, eps=0.0)
     Tensor([[-1.,  1., -1.,  1.]])
     """
-    out: Tensor = ops.group_norm(input, num_groups, weight, bias, eps)
-    return out
+    return ops.group_norm(input, num_groups, weight, bias, eps)
 
 
 def local_response_norm(
@@ -119,5 +112,4 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     >>> normalize(lamina.tensor([[3.0, 4.0]]))
     Tensor([[0.6, 0.8]])
     """
-    out: Tensor = distances.normalize(input, p, dim, eps)
-    return out
+    return distances.normalize(input, p, dim, eps)

@@ -167,7 +167,7 @@ def _avg_pool(
     count_include_pad: bool,
     divisor_override: int | None,
 ) -> Tensor:
-    out: Tensor = ops.avg_pool(
+    return ops.avg_pool(
         input,
         kernel,
         stride,
@@ -176,7 +176,6 @@ def _avg_pool(
         count_include_pad=count_include_pad,
         divisor_override=divisor_override,
     )
-    return out
 
 
 def lp_pool1d(
@@ -192,8 +191,7 @@ def lp_pool1d(
     Tensor([[5.]])
     """
     kernel = _kernel("lp_pool1d", input, kernel_size, 1)
-    out: Tensor = ops.lp_pool(input, norm_type, kernel, stride, ceil_mode=ceil_mode)
-    return out
+    return ops.lp_pool(input, norm_type, kernel, stride, ceil_mode=ceil_mode)
 
 
 def lp_pool2d(
@@ -205,8 +203,7 @@ def lp_pool2d(
 ) -> Tensor:
     """Return (Σ xᵖ)^(1/p) of every window of (N, C, H, W) or (C, H, W), p being `norm_type`."""
     kernel = _kernel("lp_pool2d", input, kernel_size, 2)
-    out: Tensor = ops.lp_pool(input, norm_type, kernel, stride, ceil_mode=ceil_mode)
-    return out
+    return ops.lp_pool(input, norm_type, kernel, stride, ceil_mode=ceil_mode)
 
 
 def lp_pool3d(
@@ -218,8 +215,7 @@ def lp_pool3d(
 ) -> Tensor:
     """Return (Σ xᵖ)^(1/p) of every window of (N, C, D, H, W), p being `norm_type`."""
     kernel = _kernel("lp_pool3d", input, kernel_size, 3)
-    out: Tensor = ops.lp_pool(input, norm_type, kernel, stride, ceil_mode=ceil_mode)
-    return out
+    return ops.lp_pool(input, norm_type, kernel, stride, ceil_mode=ceil_mode)
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: OutputSizes) -> Tensor:
@@ -231,22 +227,19 @@ def adaptive_avg_pool1d(input: Tensor, output_size: OutputSizes) -> Tensor:
     Tensor([[2., 1.]])
     """
     size = _adaptive("adaptive_avg_pool1d", input, output_size, 1)
-    out: Tensor = ops.adaptive_avg_pool(input, size)
-    return out
+    return ops.adaptive_avg_pool(input, size)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: OutputSizes) -> Tensor:
     """Return means of windows that cover (N, C, H, W) evenly; None keeps an axis."""
     size = _adaptive("adaptive_avg_pool2d", input, output_size, 2)
-    out: Tensor = ops.adaptive_avg_pool(input, size)
-    return out
+    return ops.adaptive_avg_pool(input, size)
 
 
 def adaptive_avg_pool3d(input: Tensor, output_size: OutputSizes) -> Tensor:
     """Return means of windows that cover (N, C, D, H, W) evenly; None keeps an axis."""
     size = _adaptive("adaptive_avg_pool3d", input, output_size, 3)
-    out: Tensor = ops.adaptive_avg_pool(input, size)
-    return out
+    return ops.adaptive_avg_pool(input, size)
 
 
 def adaptive_max_pool1d(

@@ -1,7 +1,7 @@
 """Images made larger, smaller, wider; channels and pixels exchanged."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from lamina.errors import ArgumentError, ShapeError
 from lamina.ops import padding as pads
@@ -9,9 +9,11 @@ from lamina.ops import resampling as ops
 from lamina.ops.spatial import Sizes
 from lamina.tensor import Tensor
 
+PadMode = Literal["constant", "reflect", "replicate", "circular"]
+
 
 def pad(
-    input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
+    input: Tensor, pad: Sequence[int], mode: PadMode = "constant", value: float | None = None
 ) -> Tensor:
     """Return x with `pad` places more: before and behind the last axis, then the axis before it.
 
@@ -21,15 +23,14 @@ def pad(
     >>> pad(lamina.tensor([1.0, 2.0, 3.0]), (1, 2))
     Tensor([0., 1., 2., 3., 0., 0.])
     """
-    out: Tensor = pads.pad(input, tuple(pad), mode, value)  # type: ignore[arg-type]
-    return out
+    return pads.pad(input, tuple(pad), mode, value)
 
 
 def interpolate(
     input: Tensor,
     size: Sizes | None = None,
     scale_factor: float | Sequence[float] | None = None,
-    mode: str = "nearest",
+    mode: ops.Mode = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
@@ -42,17 +43,16 @@ def interpolate(
     >>> interpolate(lamina.tensor([[[1.0, 2.0]]]), scale_factor=2)
     Tensor([[[1., 1., 2., 2.]]])
     """
-    out: Tensor = ops.interpolate(
+    return ops.interpolate(
         input, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias
     )
-    return out
 
 
 def upsample(
     input: Tensor,
     size: Sizes | None = None,
     scale_factor: float | Sequence[float] | None = None,
-    mode: str = "nearest",
+    mode: ops.Mode = "nearest",
     align_corners: bool | None = None,
 ) -> Tensor:
     """Return what `interpolate` does."""
@@ -61,14 +61,12 @@ def upsample(
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Return (*, C·r², H, W) as (*, C, H·r, W·r), r being `upscale_factor`."""
-    out: Tensor = ops.pixel_shuffle(input, upscale_factor)
-    return out
+    return ops.pixel_shuffle(input, upscale_factor)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """Return (*, C, H·r, W·r) as (*, C·r², H, W), r being `downscale_factor`."""
-    out: Tensor = ops.pixel_unshuffle(input, downscale_factor)
-    return out
+    return ops.pixel_unshuffle(input, downscale_factor)
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -86,5 +84,4 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
             "groups that divides them"
         )
     split: Any = input.reshape(batch, groups, channels // groups, *rest)
-    out: Tensor = split.transpose(1, 2).reshape(input.shape)
-    return out
+    return split.transpose(1, 2).reshape(input.shape)

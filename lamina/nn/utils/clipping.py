@@ -33,7 +33,7 @@ def get_total_norm(
     if not given:
         return zeros(())
     norms = [reduction.norm(t.flatten(), float(norm_type)) for t in given]
-    total: Tensor = reduction.norm(copying.stack(norms), float(norm_type))
+    total = reduction.norm(copying.stack(norms), float(norm_type))
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise GradientError(
             f"the total norm of the gradients is {total.item()}; find its origin with "

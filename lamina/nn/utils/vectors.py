@@ -14,8 +14,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     >>> parameters_to_vector([lamina.ones(2), lamina.zeros(1, 2)])
     Tensor([1., 1., 0., 0.])
     """
-    vector: Tensor = copying.concat([p.flatten() for p in parameters])
-    return vector
+    return copying.concat([p.flatten() for p in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
