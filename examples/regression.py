@@ -37,5 +37,7 @@ weights = lamina.linalg.solve(design.T @ design, design.T @ b)
 test_x, test_y = next(iter(DataLoader(held_out, batch_size=100)))
 straight = lamina.cat([test_x, lamina.ones(len(test_x), 1)], dim=1) @ weights
 
-print(f"held-out R²: network {r_squared(judged.outputs, judged.targets):.3f}, "
-      f"least squares {r_squared(straight, test_y):.3f}")
+print(
+    f"held-out R²: network {r_squared(judged.outputs, judged.targets):.3f}, "
+    f"least squares {r_squared(straight, test_y):.3f}"
+)

@@ -149,6 +149,15 @@ def test_ctc_is_differentiable_twice() -> None:
     np.testing.assert_allclose(second.numpy(), expected, rtol=1e-5, atol=1e-7)
 
 
+def test_ctc_has_no_third_derivative() -> None:
+    x = lamina.tensor(cases.SPEECH[:4, :1], requires_grad=True)
+    loss = ctc.ctc_loss(x, [[1, 2]], [4], [2])
+    (slope,) = autograd.grad(loss, x, create_graph=True)
+    (second,) = autograd.grad((slope * slope).sum(), x, create_graph=True)
+    with pytest.raises(errors.GradientError, match="a third derivative was asked"):
+        second.sum().backward()
+
+
 def test_a_target_that_does_not_fit_costs_infinity_and_has_no_gradient() -> None:
     x = lamina.tensor(cases.SPEECH[:2, :1], requires_grad=True)
     loss = ctc.ctc_loss(log_softmax(x, -1), np.array([[1, 1]]), [2], [2], reduction="none")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from op_cases import CASES, OPS
-from op_cases.case import COMPLEX, HALVES, Case
+from op_cases.case import HALVES, Case
 from op_cases.comparing import check_close, exact
 from op_cases.differences import (
     along,
@@ -166,7 +166,7 @@ def test_first_derivative(case: Case) -> None:
 
 @every_case
 def test_second_derivative(case: Case) -> None:
-    """The first derivative, contracted with a direction, differentiated by inputs and by weights."""
+    """The first derivative along a direction, differentiated by the inputs and the weights."""
     if case.derivatives < 2:
         pytest.skip(case.why_order or "not differentiable")
     arrays, weights, moving, rng = start(case, None)
@@ -215,10 +215,3 @@ def test_a_view_shares_memory(case: Case) -> None:
     (array,) = case.draw(generator_of(case), "float32")
     x = lamina.from_numpy(contiguous(array))
     assert np.shares_memory(case.op(x).numpy(), x.numpy())
-
-
-def test_every_complex_case_is_without_derivative() -> None:
-    for case in ROWS:
-        assert not case.derivatives or "float64" in case.swept
-        assert set(case.swept) <= {*DTYPES}, case
-    assert {"complex64", "complex128"} == set(COMPLEX)

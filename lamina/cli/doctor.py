@@ -74,7 +74,10 @@ def _measured() -> list[tuple[str, str]]:
 
 
 def _versions() -> list[tuple[str, str]]:
-    rows = [("lamina", __version__), ("python", f"{platform.python_version()} on {platform.platform()}")]
+    rows = [
+        ("lamina", __version__),
+        ("python", f"{platform.python_version()} on {platform.platform()}"),
+    ]
     for name in _PACKAGES:
         try:
             rows.append((name, version(name)))
@@ -89,5 +92,8 @@ def _folders() -> list[tuple[str, str]]:
     pool = stats()
     return [
         ("kernel cache", f"{folder}: {_kib(held)} of at most {_kib(settings.cache_bytes)}"),
-        ("tensor pool", f"{_kib(pool.live)} live, {_kib(pool.idle)} idle, keeps {_kib(settings.pool_bytes)}"),
+        (
+            "tensor pool",
+            f"{_kib(pool.live)} live, {_kib(pool.idle)} idle, keeps {_kib(settings.pool_bytes)}",
+        ),
     ]

@@ -14,7 +14,8 @@ from lamina.data import DataLoader, Dataset, digits
 from lamina.data.transforms import RandomAffine
 from lamina.errors import MissingExtraError
 from lamina.formats import load, save
-from lamina.tensor import Tensor, manual_seed
+from lamina.tensor import Tensor
+from lamina.tensor.random import manual_seed
 from lamina.train import (
     EpochResult,
     Evaluation,

@@ -16,6 +16,7 @@ from lamina.ops.cross_entropy import CrossEntropy
 from lamina.ops.distances import cosine_similarity, pairwise_distance
 from lamina.ops.functions import clip, exp, log, log1p, sqrt, square
 from lamina.ops.gathering import ArrayIndex
+from lamina.ops.halves import widened
 from lamina.ops.labels import PickLabel, as_labels, checked_reduction, one_hot
 from lamina.ops.movement import expand_dims
 from lamina.ops.pointwise import Elementwise, unbroadcast
@@ -221,6 +222,7 @@ def _label_weights(labels: Value, weight: Value | None, ignored: int) -> Value:
 
 
 def _bce(p: NDArray, y: NDArray) -> NDArray:
+    p, y = widened(p), widened(y)
     outside = ~((p >= 0) & (p <= 1))
     if outside.any():
         raise ArgumentError(

@@ -192,7 +192,7 @@ class Diagonal(_Move):
 
 
 def reshape(x: Value, shape: Sequence[int]) -> Value:
-    """Return the elements of `x`, in order, as `shape` (one size may be −1); a view if one exists."""
+    """Return the elements of `x`, in order, as `shape` (one −1 allowed); a view if one exists."""
     return Reshape(tuple(shape))(x)
 
 

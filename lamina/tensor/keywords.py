@@ -1,6 +1,5 @@
 """PyTorch's keywords beside the Array API's: one table, one decorator."""
 
-import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -37,7 +36,8 @@ def second_keywords(function: F) -> F:
 
     Only keywords that the function has no parameter for are renamed.
     """
-    own = inspect.signature(function).parameters
+    code = function.__code__
+    own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     renamed = {
         new: next(old for old in firsts if old in own)
         for new, firsts in SECOND_KEYWORDS.items()

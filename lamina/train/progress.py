@@ -36,7 +36,10 @@ class TrainingBar:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
 
@@ -45,6 +48,4 @@ class TrainingBar:
         self._samples += samples
         elapsed = self._bar.tasks[0].elapsed or 0.0
         rate = self._samples / elapsed if elapsed else 0.0
-        self._bar.update(
-            self._task, advance=1, epoch=epoch, loss=loss, metric=metric, rate=rate
-        )
+        self._bar.update(self._task, advance=1, epoch=epoch, loss=loss, metric=metric, rate=rate)

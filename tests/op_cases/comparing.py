@@ -59,13 +59,14 @@ def _check_floats(got: Any, wanted: Any, dtype: str, ulp: float, scale: float) -
     beyond = np.abs(wanted) >= greatest * (1 + 2.0 ** -(bits + 2))
     rounded = np.where(beyond, np.copysign(np.inf, wanted), wanted)
     with np.errstate(invalid="ignore"):
-        error = np.abs(wide - rounded) / last_place(np.where(np.isfinite(rounded), rounded, 0),
-                                                    dtype, scale)
+        error = np.abs(wide - rounded) / last_place(
+            np.where(np.isfinite(rounded), rounded, 0), dtype, scale
+        )
     same = (wide == rounded) | (np.isnan(wide) & np.isnan(rounded))
     wrong = ~(same | (error <= ulp))
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise AssertionError(
             f"{int(wrong.sum())} of {wrong.size} elements are off; at {at} got {wide[at]!r}, "
-            f"expected {rounded[at]!r}, {float(error[at]):.3g} ULP of {dtype} where {ulp} are allowed"
+            f"expected {rounded[at]!r}, {float(error[at]):.3g} ULP of {dtype}; allowed {ulp}"
         )

@@ -15,7 +15,7 @@ Generator = np.random.Generator
 
 
 def kind_of(name: str) -> str:
-    """"float", "signed", … of a dtype by name."""
+    """ "float", "signed", … of a dtype by name."""
     return DTYPES[name].kind
 
 
@@ -35,7 +35,7 @@ class Draw:
 
 
 def converted(values: Any, dtype: str, *, fixed: bool = False) -> Any:
-    """Drawn values in a dtype: whole numbers are three times as far apart, to be of some variety."""
+    """Drawn values in a dtype; thrice as large where they are rounded to whole numbers."""
     target = DTYPES[dtype].numpy
     match "float" if fixed else kind_of(dtype):
         case "bool":

@@ -19,14 +19,14 @@ def transposed(array: Any) -> Any:
 def sliced(array: Any) -> Any:
     """Every other place of a larger array, not from its start."""
     buffer = np.zeros(tuple(2 * n + 1 for n in array.shape), array.dtype)
-    view = buffer[tuple(slice(1, None, 2) for _ in array.shape)]
+    view = buffer[(*(slice(1, None, 2) for _ in array.shape), ...)]
     view[...] = array
     return view
 
 
 def backwards(array: Any) -> Any:
     """Stored from the last place to the first."""
-    every = tuple(slice(None, None, -1) for _ in array.shape)
+    every = (*(slice(None, None, -1) for _ in array.shape), ...)
     return np.array(array[every], order="C")[every]
 
 

@@ -112,7 +112,7 @@ def test_size_is_an_int_and_can_be_called() -> None:
         (lambda x: x + "a", errors.DTypeError, "str given"),
         (lambda x: x.to("cuda"), errors.DeviceError, "CPU"),
         (lambda x: x.to("float31"), errors.DeviceError, "float31"),
-        (lambda x: x.backward(), errors.GradientError, "requires_grad=True"),
+        (lambda x: x.backward(), errors.GradientError, "tensors that require grad"),
         (lambda x: x & x, errors.DTypeError, "bitwise_and: float32 given"),
         (lambda x: lamina.tensor([[1], [1, 2]]), errors.ArgumentError, "equally long"),
         (lambda x: lamina.tensor(["a"]), errors.DTypeError, "numbers only"),

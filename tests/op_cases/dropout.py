@@ -1,0 +1,30 @@
+"""Dropout: a linear function once its draw is known."""
+
+from typing import Any
+
+import numpy as np
+
+from lamina.ops.dropout import Dropout
+
+from .case import Case
+from .drawing import normal
+
+
+def dropped(p: float, seed: int, draw: int) -> Any:
+    def oracle(x: Any) -> Any:
+        words = np.random.Philox(key=seed, counter=[0, 0, draw, 0]).random_raw(x.size)
+        halves = np.array([h for w in words.tolist() for h in (w & 0xFFFFFFFF, w >> 32)], float)
+        kept = halves[: x.size].reshape(x.shape) >= p * 2**32
+        return np.where(kept, x / (1 - np.longdouble(p)), 0)
+
+    return oracle
+
+
+CASES = [
+    Case(
+        Dropout(p, 3, draw), (normal(3, 5),), dropped(p, 3, draw),
+        ulp=1.5, why="1/(1 − p) rounded, then the product", label=f"p-{p}",
+    )
+    for p, draw in ((0.25, 0), (0.5, 7), (0.0, 1))
+]  # fmt: skip
+CASES.append(Case(Dropout(1.0, 3, 0), (normal(3, 5),), lambda x: x * 0, label="p-1"))
