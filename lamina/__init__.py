@@ -20,10 +20,13 @@ from lamina.philox import Generator
 from lamina.version import __version__
 
 # Parts that are loaded when asked for, and names that live in one of them.
-_PARTS = ("data", "nn", "optim")
+_PARTS = ("data", "formats", "nn", "optim", "train")
 _HOME = {
-    "num_threads": "lamina.codegen.threads",
-    "set_num_threads": "lamina.codegen.threads",
+    "get_num_threads": ("lamina.codegen.threads", "num_threads"),
+    "load": ("lamina.formats", "load"),
+    "num_threads": ("lamina.codegen.threads", "num_threads"),
+    "save": ("lamina.formats", "save"),
+    "set_num_threads": ("lamina.codegen.threads", "set_num_threads"),
 }
 
 __all__ = [
@@ -44,7 +47,8 @@ __all__ += array_api.__all__
 
 def __getattr__(name: str) -> Any:
     if name in _PARTS:
-        return import_module(f"{__name__}.{name}")
+        return import_module(f"lamina.{name}")
     if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+        part, own_name = _HOME[name]
+        return getattr(import_module(part), own_name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,7 +26,7 @@ def test_xor_is_learned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("tabular_classification.py", 0.97), ("image_classification.py", 0.96)]
+    ("name", "least"), [("tabular_classification.py", 0.94), ("image_classification.py", 0.96)]
 )
 def test_held_out_accuracy(name: str, least: float) -> None:
     found = re.search(rf"held-out accuracy {NUMBER}", output_of(name))

@@ -1,6 +1,6 @@
 """The neural-network ops at their edges: kernels, NaN, masks, 16 bits, empty batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -231,46 +231,69 @@ def test_transposed_convolution_is_the_gradient_of_convolution() -> None:
     np.testing.assert_allclose(turned.numpy(), grad.numpy(), atol=1e-12)
 
 
-def every_op(x: lamina.Tensor) -> Iterator[lamina.Tensor]:
-    """Every op applied to `x`, which is (N, 4, 6, 6)."""
-    w = lamina.ones(4, 4, 3, 3).to(x.dtype)
-    yield convolution.conv(x, w)
-    yield convolution.conv_transpose(x, w)
-    yield pooling.max_pool(x, 2, return_indices=True)[0]
-    yield pooling.avg_pool(x, 2)
-    yield pooling.adaptive_avg_pool(x, 4)
-    yield pooling.adaptive_max_pool(x, 4, return_indices=True)[0]
-    yield pooling.lp_pool(x, 2, 2)
-    yield normalization.batch_norm(x, lamina.zeros(4), lamina.ones(4))
-    yield normalization.instance_norm(x)
-    yield normalization.group_norm(x, 2)
-    yield normalization.layer_norm(x, 6)
-    yield normalization.rms_norm(x, 6)
-    yield softmax.softmax(x)
-    yield softmax.log_softmax(x)
-    yield dropout.dropout(x)
-    yield padding.pad(x, (1, 1))
-    yield padding.pad(x, (1, 1), "reflect")
-    yield resampling.interpolate(x, 9, mode="bilinear")
-    yield attention.scaled_dot_product_attention(x, x, x)
-    yield resampling.pixel_shuffle(x, 2)
+def weights(x: lamina.Tensor) -> lamina.Tensor:
+    return T(rng().uniform(0.5, 1.5, (4, 4, 3, 3))).to(x.dtype)
 
 
+# Every op, applied to a tensor (N, 4, 6, 6).
+EVERY: dict[str, Callable[[lamina.Tensor], lamina.Tensor]] = {
+    "conv": lambda x: convolution.conv(x, weights(x)),
+    "conv_transpose": lambda x: convolution.conv_transpose(x, weights(x)),
+    "max_pool": lambda x: pooling.max_pool(x, 2, return_indices=True)[0],
+    "avg_pool": lambda x: pooling.avg_pool(x, 2),
+    "adaptive_avg_pool": lambda x: pooling.adaptive_avg_pool(x, 4),
+    "adaptive_max_pool": lambda x: pooling.adaptive_max_pool(x, 4, return_indices=True)[0],
+    "lp_pool": lambda x: pooling.lp_pool(x, 2, 2),
+    "batch_norm": lambda x: normalization.batch_norm(x, lamina.zeros(4), lamina.ones(4)),
+    "instance_norm": normalization.instance_norm,
+    "group_norm": lambda x: normalization.group_norm(x, 2),
+    "layer_norm": lambda x: normalization.layer_norm(x, 6),
+    "rms_norm": lambda x: normalization.rms_norm(x, 6),
+    "softmax": softmax.softmax,
+    "log_softmax": softmax.log_softmax,
+    "dropout": dropout.dropout,
+    "pad": lambda x: padding.pad(x, (1, 1)),
+    "reflect": lambda x: padding.pad(x, (1, 1), "reflect"),
+    "interpolate": lambda x: resampling.interpolate(x, 9, mode="bilinear"),
+    "attention": lambda x: attention.scaled_dot_product_attention(x, x, x),
+    "pixel_shuffle": lambda x: resampling.pixel_shuffle(x, 2),
+}
+every_op = pytest.mark.parametrize("op", EVERY.values(), ids=EVERY.keys())
+
+
+@every_op
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
-def test_the_dtype_stays(dtype: str) -> None:
+def test_the_dtype_stays(op: Callable[[lamina.Tensor], lamina.Tensor], dtype: str) -> None:
     x = T(rng().uniform(0.1, 1.0, (2, 4, 6, 6))).to(dtype).requires_grad_()
-    for out in every_op(x):
-        (grad,) = autograd.grad(out.sum(), x)
-        assert str(out.dtype) == str(grad.dtype) == f"lamina.{dtype}"
-        assert np.isfinite(grad.to("float32").numpy()).all()
+    out = op(x)
+    (grad,) = autograd.grad(out.sum(), x)
+    assert str(out.dtype) == str(grad.dtype) == f"lamina.{dtype}"
+    assert np.isfinite(grad.to("float32").numpy()).all()
 
 
-def test_an_empty_batch_stays_one() -> None:
+@every_op
+def test_an_empty_batch_stays_one(op: Callable[[lamina.Tensor], lamina.Tensor]) -> None:
     x = lamina.zeros(0, 4, 6, 6, requires_grad=True)
-    for out in every_op(x):
-        assert out.shape[0] == 0
-        (grad,) = autograd.grad(out.sum(), x)
-        assert grad.shape == x.shape
+    out = op(x)
+    assert out.shape[0] == 0
+    (grad,) = autograd.grad(out.sum(), x)
+    assert grad.shape == x.shape
+
+
+@pytest.mark.parametrize("name", sorted(EVERY.keys() - {"dropout"}))
+def test_a_sample_has_the_same_bits_in_any_batch(name: str) -> None:
+    values = rng().standard_normal((5, 4, 6, 6)).astype(np.float32)
+
+    def results(first: int, last: int) -> list[np.ndarray]:
+        x = T(values[first:last], requires_grad=True)
+        out = EVERY[name](x)
+        (grad,) = autograd.grad((out * out).sum(), x)
+        return [out.detach().numpy(), grad.numpy()]
+
+    whole = results(0, 5)
+    for first, last in ((0, 1), (1, 3), (4, 5)):
+        for part, all_of_it in zip(results(first, last), whole, strict=True):
+            assert part.tobytes() == all_of_it[first:last].tobytes()
 
 
 def test_weights_get_zeros_from_an_empty_batch() -> None:

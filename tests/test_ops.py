@@ -146,6 +146,8 @@ def test_first_derivative(case: Case) -> None:
         pytest.skip(case.why_order or "not differentiable")
     for shapes in case.shape_sets():
         arrays, weights, moving, rng = start(case, shapes)
+        if not any(arrays[i].size for i in moving):
+            continue
         inputs = tensors_of(arrays, moving)
         found = gradient(case.op, inputs, [lamina.tensor(w) for w in weights], moving)
         grads = [g.detach().numpy() for g in found]

@@ -1,4 +1,4 @@
-"""One instruction set, one answer: whatever the threads, the batch size or the place in the batch."""
+"""One instruction set, one answer: whatever the threads, the batch size or the place in it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -7,7 +7,7 @@ from lamina.array_api.dtypes_info import isdtype
 from lamina.dtypes import DType
 from lamina.tensor.core import check_device
 
-__all__ = ["__array_namespace_info__"]
+__all__ = ["__array_namespace_info__", "device"]
 
 # The dtypes that the standard knows; float16 and bfloat16 are beyond it.
 _STANDARD = tuple(d for d in dtypes.DTYPES.values() if d.kind != "float" or d.itemsize > 2)
@@ -57,3 +57,9 @@ def __array_namespace_info__() -> NamespaceInfo:
     lamina.int64
     """
     return NamespaceInfo()
+
+
+def device(type: Any = "cpu") -> str:
+    """Return the device of that name: the CPU, the only one there is; DeviceError for others."""
+    check_device(type)
+    return "cpu"

@@ -81,8 +81,8 @@ def eig(x: Tensor) -> decompositions.EigenPairs:
 def eigh(x: Tensor) -> decompositions.EigenPairs:
     """Return eigenvalues, ascending, and eigenvectors of each symmetric matrix.
 
-    The lower triangle is read. Between equal eigenvalues the derivative of their vectors is taken
-    as zero.
+    Of a matrix that is not symmetric, those of its symmetric part. The largest component of each
+    vector is positive. Between equal eigenvalues the derivative of their vectors counts as zero.
     """
     return decompositions.eigh(x)
 

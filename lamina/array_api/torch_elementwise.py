@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lamina.ops import activations, indexing
+from lamina.ops import activations, closeness, indexing
 from lamina.ops import arithmetic as ar
 from lamina.ops import functions as fn
 from lamina.ops import softmax as over_axis
@@ -56,16 +56,14 @@ def isclose(
     >>> lamina.isclose(lamina.tensor([1.0, 2.0]), lamina.tensor([1.0, 2.1]))
     Tensor([ True, False])
     """
-    near = abs(input - other) <= atol + rtol * abs(other)
-    same = (input == other) | (near & ar.isfinite(input))
-    return same | (ar.isnan(input) & (input.new_zeros(()) + other).isnan()) if equal_nan else same
+    return closeness.isclose(input, other, rtol, atol, equal_nan=equal_nan)
 
 
 def allclose(
     input: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
     """Return whether `isclose` holds everywhere."""
-    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+    return closeness.allclose(input, other, rtol, atol, equal_nan=equal_nan)
 
 
 def celu(input: Tensor, alpha: float = 1.0) -> Tensor:

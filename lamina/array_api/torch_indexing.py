@@ -3,12 +3,15 @@
 from typing import Any
 
 from lamina.array_api import searching
-from lamina.ops import indexing, sorting
+from lamina.dtypes import int64
+from lamina.errors import DTypeError
+from lamina.ops import indexing, reduction, sorting
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 
 __all__ = [
     "argwhere",
+    "bincount",
     "bucketize",
     "gather",
     "index_add",
@@ -26,6 +29,23 @@ __all__ = [
 def argwhere(input: Tensor) -> Tensor:
     """Return the indices of the non-zero elements, one row for each: (n, ndim)."""
     return indexing.argwhere(input)
+
+
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """Return how often each whole number from 0 on occurs, or the sum of its `weights`.
+
+    >>> import lamina
+    >>> lamina.bincount(lamina.tensor([1, 3, 1]))
+    Tensor([0, 2, 0, 1])
+    """
+    if input.ndim != 1 or not input.dtype.is_integer:
+        raise DTypeError(
+            f"bincount: {input.dtype.name} of shape {input.shape} given; expected integers, (n,)"
+        )
+    greatest = int(reduction.max(input)) if input.size else -1
+    share = input.new_ones(input.shape, dtype=int64) if weights is None else weights
+    total = share.new_zeros(max(greatest + 1, minlength))
+    return indexing.scatter_add(total, 0, input, share)
 
 
 def bucketize(input: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:

@@ -9,6 +9,7 @@ from lamina.tensor.keywords import second_keywords
 
 __all__ = [
     "chunk",
+    "clone",
     "diagonal",
     "dstack",
     "flatten",
@@ -47,6 +48,11 @@ def is_floating_point(input: Tensor) -> bool:
 def is_complex(input: Tensor) -> bool:
     """Return whether the elements of `input` are complex numbers."""
     return input.dtype.is_complex
+
+
+def clone(input: Tensor) -> Tensor:
+    """Return a copy of `input`; gradients pass through."""
+    return input.clone()
 
 
 def numel(input: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""`lamina quickstart`: train a small CNN on handwritten digits, from the first line to a picture."""
+"""`lamina quickstart`: a small CNN on handwritten digits, from the first line to a picture."""
 
 import time
 from pathlib import Path

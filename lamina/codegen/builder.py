@@ -27,6 +27,8 @@ from lamina.codegen.types import Pointer, Scalar, Type, Vector, element_of, i64,
 from lamina.codegen.values import Number, Value, constant, splat
 from lamina.errors import CompileError
 
+_SEGMENT_BYTES = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
@@ -253,12 +255,12 @@ class Builder:
         function = self._intrinsic(f"llvm.fma.{_suffix(a.type)}", a.ir.type, [a.ir.type] * 3)
         return Value(self.emit, self.emit.call(function, [a.ir, b.ir, c.ir]), a.type)
 
-    def prefetch(self, pointer: Value) -> None:
-        """Ask for the cache line at `pointer`, to be written soon."""
+    def prefetch(self, pointer: Value, *, to_write: bool = False, level: int = 1) -> None:
+        """Ask for the cache line at `pointer`, to be used soon, in the cache of level `level`."""
         number = llvm.ir.IntType(32)
         kinds = [pointer.ir.type, number, number, number]
         function = self._intrinsic("llvm.prefetch.p0", llvm.ir.VoidType(), kinds)
-        flags = [llvm.ir.Constant(number, flag) for flag in (1, 3, 1)]
+        flags = [llvm.ir.Constant(number, flag) for flag in (int(to_write), 4 - level, 1)]
         self.emit.call(function, [pointer.ir, *flags])
 
     def claim(self, counter: Value) -> Value:
@@ -336,16 +338,80 @@ class Builder:
         return Value(self.emit, self.emit.shuffle_vector(a.ir, b.ir, mask), kind)
 
     def transpose(self, rows: Sequence[Value]) -> list[Value]:
-        """Return the columns of a square of registers, in log2(lanes) rounds of interleaving."""
-        done = list(rows)
-        size = len(done)
-        half = size // 2
-        low = [lane // 2 + lane % 2 * size for lane in range(size)]
+        """Return the columns of a square of registers."""
+        size = len(rows)
+        low, high = range(size // 2), range(size // 2, size)
+
+        def halves(a: int, b: int, half: int) -> Value:
+            lanes = high if half else low
+            return self.shuffle(rows[a], rows[b], [*lanes, *(lane + size for lane in lanes)])
+
+        return self._transposed(rows, halves)
+
+    def load_transposed(self, sources: Sequence[Value]) -> list[Value]:
+        """Return the columns of the square whose rows start at `sources`.
+
+        Halves of rows are loaded to where they belong, which saves a round of shuffles.
+        """
+        size = len(sources)
+        scalar = element_of(sources[0].type)
+        if size * scalar.bytes <= _SEGMENT_BYTES:
+            return self.transpose([source.load(0, lanes=size) for source in sources])
+
+        def halves(a: int, b: int, half: int) -> Value:
+            first, second = (
+                sources[row].load(half * (size // 2), lanes=size // 2) for row in (a, b)
+            )
+            return self.shuffle(first, second, range(size))
+
+        return self._transposed([constant(self.emit, Vector(scalar, size), 0)], halves)
+
+    def _transposed(
+        self, rows: Sequence[Value], halves: Callable[[int, int, int], Value]
+    ) -> list[Value]:
+        """Bring segments of 128 bits to their place, then transpose within them: most processors
+        shuffle faster there than across.
+        """
+        kind = rows[0].type
+        if not isinstance(kind, Vector):
+            raise CompileError(f"transpose: {kind} given; expected registers")
+        segment = min(kind.lanes, _SEGMENT_BYTES // kind.element.bytes)
+        count = kind.lanes // segment
+        if count == 1:
+            return self._transpose_segments(list(rows), segment)
+        groups: list[list[Value]] = [[] for _ in range(count)]
+        for row in range(segment):
+            for half in (0, 1):
+                pairs = [
+                    halves(row + pair * segment, row + (pair + 1) * segment, half)
+                    for pair in range(0, count, 2)
+                ]
+                for place, register in enumerate(self._segments_in_order(pairs, segment)):
+                    groups[half * count // 2 + place].append(register)
+        return [column for group in groups for column in self._transpose_segments(group, segment)]
+
+    def _segments_in_order(self, pairs: list[Value], segment: int) -> list[Value]:
+        """Return one register for each segment of a half row; only half a register holds one."""
+        if len(pairs) == 1:
+            return pairs
+        a, b = pairs
+        starts = range(0, 4 * segment * 2, 2 * segment)
+        return [
+            self.shuffle(a, b, [start + odd + lane for start in starts for lane in range(segment)])
+            for odd in (0, segment)
+        ]
+
+    def _transpose_segments(self, rows: list[Value], segment: int) -> list[Value]:
+        """Transpose the squares that segments make, in log2(segment) rounds of interleaving."""
+        lanes = rows[0].type.lanes if isinstance(rows[0].type, Vector) else 1
+        half = segment // 2
+        starts = range(0, lanes, segment)
+        low = [start + lane // 2 + lane % 2 * lanes for start in starts for lane in range(segment)]
         high = [lane + half for lane in low]
-        for _ in range(size.bit_length() - 1):
-            pairs = [(done[i], done[i + half]) for i in range(half)]
-            done = [self.shuffle(a, b, order) for a, b in pairs for order in (low, high)]
-        return done
+        for _ in range(segment.bit_length() - 1):
+            pairs = [(rows[i], rows[i + half]) for i in range(half)]
+            rows = [self.shuffle(a, b, order) for a, b in pairs for order in (low, high)]
+        return rows
 
     def _intrinsic(self, name: str, result: Any, parameters: list[Any]) -> Any:
         known = self.module.ir.globals.get(name)

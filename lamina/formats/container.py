@@ -25,7 +25,7 @@ MAGIC = b"\x89Lamina\n"
 VERSION = 1
 ALIGNMENT = 64
 # Parsed headers take some thirty times their size in memory, so a file cannot make it unbounded.
-MAX_HEADER_BYTES = 64 << 20
+MAX_HEADER_BYTES = 16 << 20
 CHUNK_BYTES = 16 << 20
 
 _PREFIX = struct.Struct("<8sIIQQQII")

@@ -24,29 +24,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1clamina/formats/package.proto\x12\x0elamina.formats\"k\n\x07Package\x12\x10\n\x08producer\x18\x01 \x01(\t\x12#\n\x04root\x18\x02 \x01(\x0b\x32\x15.lamina.formats.Value\x12)\n\x08sections\x18\x03 \x03(\x0b\x32\x17.lamina.formats.Section\"G\n\x07Section\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06nbytes\x18\x02 \x01(\x04\x12\x12\n\x05\x63rc32\x18\x03 \x01(\x07H\x00\x88\x01\x01\x42\x08\n\x06_crc32\"\x93\x03\n\x05Value\x12*\n\x07nothing\x18\x01 \x01(\x0b\x32\x17.lamina.formats.NothingH\x00\x12\x11\n\x07\x62oolean\x18\x02 \x01(\x08H\x00\x12\x11\n\x07integer\x18\x03 \x01(\x12H\x00\x12\x17\n\rlarge_integer\x18\x04 \x01(\x0cH\x00\x12\x0e\n\x04real\x18\x05 \x01(\x01H\x00\x12\x31\n\x0e\x63omplex_number\x18\x06 \x01(\x0b\x32\x17.lamina.formats.ComplexH\x00\x12\x0e\n\x04text\x18\x07 \x01(\tH\x00\x12\r\n\x03raw\x18\x08 \x01(\x0cH\x00\x12.\n\nlist_items\x18\t \x01(\x0b\x32\x18.lamina.formats.SequenceH\x00\x12/\n\x0btuple_items\x18\n \x01(\x0b\x32\x18.lamina.formats.SequenceH\x00\x12*\n\x07mapping\x18\x0b \x01(\x0b\x32\x17.lamina.formats.MappingH\x00\x12(\n\x06tensor\x18\x0c \x01(\x0b\x32\x16.lamina.formats.TensorH\x00\x42\x06\n\x04kind\"\t\n\x07Nothing\"*\n\x07\x43omplex\x12\x0c\n\x04real\x18\x01 \x01(\x01\x12\x11\n\timaginary\x18\x02 \x01(\x01\"0\n\x08Sequence\x12$\n\x05items\x18\x01 \x03(\x0b\x32\x15.lamina.formats.Value\"1\n\x07Mapping\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.lamina.formats.Entry\"Q\n\x05\x45ntry\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.lamina.formats.Value\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.lamina.formats.Value\"X\n\x06Tensor\x12\x0f\n\x07section\x18\x01 \x01(\r\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\x12\x0f\n\x07strides\x18\x04 \x03(\x12\x12\x0e\n\x06offset\x18\x05 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1clamina/formats/package.proto\x12\x0elamina.formats\"\x94\x01\n\x07Package\x12\x10\n\x08producer\x18\x01 \x01(\t\x12#\n\x04root\x18\x02 \x01(\x0b\x32\x15.lamina.formats.Value\x12\'\n\x07tensors\x18\x03 \x03(\x0b\x32\x16.lamina.formats.Tensor\x12)\n\x08sections\x18\x04 \x03(\x0b\x32\x17.lamina.formats.Section\"G\n\x07Section\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06nbytes\x18\x02 \x01(\x04\x12\x12\n\x05\x63rc32\x18\x03 \x01(\x07H\x00\x88\x01\x01\x42\x08\n\x06_crc32\"\xfb\x02\n\x05Value\x12*\n\x07nothing\x18\x01 \x01(\x0b\x32\x17.lamina.formats.NothingH\x00\x12\x11\n\x07\x62oolean\x18\x02 \x01(\x08H\x00\x12\x11\n\x07integer\x18\x03 \x01(\x12H\x00\x12\x17\n\rlarge_integer\x18\x04 \x01(\x0cH\x00\x12\x0e\n\x04real\x18\x05 \x01(\x01H\x00\x12\x31\n\x0e\x63omplex_number\x18\x06 \x01(\x0b\x32\x17.lamina.formats.ComplexH\x00\x12\x0e\n\x04text\x18\x07 \x01(\tH\x00\x12\r\n\x03raw\x18\x08 \x01(\x0cH\x00\x12.\n\nlist_items\x18\t \x01(\x0b\x32\x18.lamina.formats.SequenceH\x00\x12/\n\x0btuple_items\x18\n \x01(\x0b\x32\x18.lamina.formats.SequenceH\x00\x12*\n\x07mapping\x18\x0b \x01(\x0b\x32\x17.lamina.formats.MappingH\x00\x12\x10\n\x06tensor\x18\x0c \x01(\rH\x00\x42\x06\n\x04kind\"\t\n\x07Nothing\"*\n\x07\x43omplex\x12\x0c\n\x04real\x18\x01 \x01(\x01\x12\x11\n\timaginary\x18\x02 \x01(\x01\"0\n\x08Sequence\x12$\n\x05items\x18\x01 \x03(\x0b\x32\x15.lamina.formats.Value\"1\n\x07Mapping\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.lamina.formats.Entry\"Q\n\x05\x45ntry\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.lamina.formats.Value\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.lamina.formats.Value\"X\n\x06Tensor\x12\x0f\n\x07section\x18\x01 \x01(\r\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\x12\x0f\n\x07strides\x18\x04 \x03(\x12\x12\x0e\n\x06offset\x18\x05 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lamina.formats.package_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PACKAGE']._serialized_start=48
-  _globals['_PACKAGE']._serialized_end=155
-  _globals['_SECTION']._serialized_start=157
-  _globals['_SECTION']._serialized_end=228
-  _globals['_VALUE']._serialized_start=231
-  _globals['_VALUE']._serialized_end=634
-  _globals['_NOTHING']._serialized_start=636
-  _globals['_NOTHING']._serialized_end=645
-  _globals['_COMPLEX']._serialized_start=647
-  _globals['_COMPLEX']._serialized_end=689
-  _globals['_SEQUENCE']._serialized_start=691
-  _globals['_SEQUENCE']._serialized_end=739
-  _globals['_MAPPING']._serialized_start=741
-  _globals['_MAPPING']._serialized_end=790
-  _globals['_ENTRY']._serialized_start=792
-  _globals['_ENTRY']._serialized_end=873
-  _globals['_TENSOR']._serialized_start=875
-  _globals['_TENSOR']._serialized_end=963
+  _globals['_PACKAGE']._serialized_start=49
+  _globals['_PACKAGE']._serialized_end=197
+  _globals['_SECTION']._serialized_start=199
+  _globals['_SECTION']._serialized_end=270
+  _globals['_VALUE']._serialized_start=273
+  _globals['_VALUE']._serialized_end=652
+  _globals['_NOTHING']._serialized_start=654
+  _globals['_NOTHING']._serialized_end=663
+  _globals['_COMPLEX']._serialized_start=665
+  _globals['_COMPLEX']._serialized_end=707
+  _globals['_SEQUENCE']._serialized_start=709
+  _globals['_SEQUENCE']._serialized_end=757
+  _globals['_MAPPING']._serialized_start=759
+  _globals['_MAPPING']._serialized_end=808
+  _globals['_ENTRY']._serialized_start=810
+  _globals['_ENTRY']._serialized_end=891
+  _globals['_TENSOR']._serialized_start=893
+  _globals['_TENSOR']._serialized_end=981
 # @@protoc_insertion_point(module_scope)

@@ -7,14 +7,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Package(_message.Message):
-    __slots__ = ("producer", "root", "sections")
+    __slots__ = ("producer", "root", "tensors", "sections")
     PRODUCER_FIELD_NUMBER: _ClassVar[int]
     ROOT_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
     SECTIONS_FIELD_NUMBER: _ClassVar[int]
     producer: str
     root: Value
+    tensors: _containers.RepeatedCompositeFieldContainer[Tensor]
     sections: _containers.RepeatedCompositeFieldContainer[Section]
-    def __init__(self, producer: _Optional[str] = ..., root: _Optional[_Union[Value, _Mapping]] = ..., sections: _Optional[_Iterable[_Union[Section, _Mapping]]] = ...) -> None: ...
+    def __init__(self, producer: _Optional[str] = ..., root: _Optional[_Union[Value, _Mapping]] = ..., tensors: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., sections: _Optional[_Iterable[_Union[Section, _Mapping]]] = ...) -> None: ...
 
 class Section(_message.Message):
     __slots__ = ("offset", "nbytes", "crc32")
@@ -51,8 +53,8 @@ class Value(_message.Message):
     list_items: Sequence
     tuple_items: Sequence
     mapping: Mapping
-    tensor: Tensor
-    def __init__(self, nothing: _Optional[_Union[Nothing, _Mapping]] = ..., boolean: bool = ..., integer: _Optional[int] = ..., large_integer: _Optional[bytes] = ..., real: _Optional[float] = ..., complex_number: _Optional[_Union[Complex, _Mapping]] = ..., text: _Optional[str] = ..., raw: _Optional[bytes] = ..., list_items: _Optional[_Union[Sequence, _Mapping]] = ..., tuple_items: _Optional[_Union[Sequence, _Mapping]] = ..., mapping: _Optional[_Union[Mapping, _Mapping]] = ..., tensor: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
+    tensor: int
+    def __init__(self, nothing: _Optional[_Union[Nothing, _Mapping]] = ..., boolean: bool = ..., integer: _Optional[int] = ..., large_integer: _Optional[bytes] = ..., real: _Optional[float] = ..., complex_number: _Optional[_Union[Complex, _Mapping]] = ..., text: _Optional[str] = ..., raw: _Optional[bytes] = ..., list_items: _Optional[_Union[Sequence, _Mapping]] = ..., tuple_items: _Optional[_Union[Sequence, _Mapping]] = ..., mapping: _Optional[_Union[Mapping, _Mapping]] = ..., tensor: _Optional[int] = ...) -> None: ...
 
 class Nothing(_message.Message):
     __slots__ = ()

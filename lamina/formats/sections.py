@@ -1,4 +1,4 @@
-"""Which bytes are saved: memory that tensors share is saved once, memory between them not at all."""
+"""Which bytes are saved: what tensors share once, what lies between them not at all."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -76,9 +76,12 @@ def _reach(cluster: list[Array]) -> tuple[int, int]:
 def _clusters(arrays: list[Array]) -> list[list[Array]]:
     """Return arrays of one storage in groups whose spans overlap."""
     clusters: list[list[Array]] = []
+    end = 0
     for array in sorted(arrays, key=lambda a: a.layout.span):
-        if clusters and array.layout.span[0] < _reach(clusters[-1])[1]:
+        low, high = array.layout.span
+        if clusters and low < end:
             clusters[-1].append(array)
         else:
             clusters.append([array])
+        end = max(end, high)
     return clusters

@@ -24,7 +24,7 @@ from lamina.kernels.micro import emit_micro
 from lamina.kernels.operand import AXES, Axes, flat, product
 from lamina.kernels.pack import emit_pack_a, emit_pack_b, emit_table
 from lamina.kernels.scalars import SCALARS
-from lamina.kernels.tiles import Tile, columns, m_tiles_in_cache, tile_for
+from lamina.kernels.tiles import Tile, columns, k_block, m_tiles_in_cache, tile_for
 
 _FIELDS = (
     "counter", "chunks", "out", "a", "b", "m", "n", "k", "out_row", "a_row", "b_row",
@@ -381,7 +381,7 @@ class Contraction:
         arguments = _ArgumentBlock(
             0, chunks, 0, 0, 0, self.m, n, k,
             self.out_row, self.a_row, b_row, m_chunk, n_chunk, m_chunks, n_chunks,
-            _k_block(k, tile), direct, self.slack, step, _step(self.sums, self.slack),
+            k_block(k, tile), direct, self.slack, step, _step(self.sums, self.slack),
             *flat(self.columns, 2), *flat(self.sums, 2), *flat(self.batch, 3),
         )  # fmt: skip
         places = ((_SLOT["out"], self.out), (_SLOT["a"], self.a), (_SLOT["b"], self.b))
@@ -391,13 +391,6 @@ class Contraction:
 def _step(axes: Axes, slack: bool) -> int:
     """Return how far apart in b the elements are that count as a run along `axes`."""
     return 2 if slack and axes and axes[-1][2] == 2 else 1
-
-
-def _k_block(k: int, tile: Tile) -> int:
-    """Return the length of the blocks that k is summed in: equal ones, as few as fit."""
-    blocks = max(1, -(-k // tile.k_block))
-    each = -(-k // blocks)
-    return max(1, -(-each // tile.unroll) * tile.unroll)
 
 
 def _cut(m: int, n: int, z: int, engine: _Engine, workers: int) -> tuple[int, int]:

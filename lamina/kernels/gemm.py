@@ -8,6 +8,7 @@ from lamina.errors import DTypeError, ShapeError
 from lamina.kernels.contract import Contraction
 from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, Step, View
 from lamina.kernels.operand import AXES, Operand, Shape, coalesce
+from lamina.kernels.rows import MOST_ROWS, FewRows
 from lamina.kernels.scalars import SCALARS
 
 Layout = tuple[Shape, Shape]
@@ -80,6 +81,8 @@ def _steps(dtype: str, views: list[View], batch: list[tuple[int, ...]]) -> list[
             steps += _steps(dtype, moved, batch[1:])
         return steps
     out, a, b = views
+    if out.shape[-2] <= MOST_ROWS and 1 in b.strides[-2:]:
+        return [_few_rows(dtype, views, batch)]
     contraction = Contraction(
         dtype=dtype,
         out=out.place,
@@ -93,3 +96,20 @@ def _steps(dtype: str, views: list[View], batch: list[tuple[int, ...]]) -> list[
         batch=batch,
     )
     return [contraction.step()]
+
+
+def _few_rows(dtype: str, views: list[View], batch: list[tuple[int, ...]]) -> Step:
+    out, a, b = views
+    return FewRows(
+        dtype=dtype,
+        out=out.place,
+        a=a.place,
+        b=b.place,
+        m=out.shape[-2],
+        n=out.shape[-1],
+        k=a.shape[-1],
+        out_strides=out.strides[-2:],
+        a_strides=a.strides[-2:],
+        b_strides=b.strides[-2:],
+        batch=batch,
+    ).step()

@@ -69,7 +69,7 @@ def emit_micro(module: KernelModule, scalar: Scalar, tile: Tile, height: int) ->
         k, count, a, b, b_pitch, c, c_pitch, adds = opened
         for i in range(height):
             for v in range(tile.vectors):
-                k.prefetch((c + c_pitch * i) + v * k.target.lanes(scalar))
+                k.prefetch((c + c_pitch * i) + v * k.target.lanes(scalar), to_write=True)
         sums = _sum_over_k(k, count, a, b, b_pitch, height, tile)
         _write(k, sums, c, c_pitch, adds, tile.vectors)
         handle: Function = k.handle

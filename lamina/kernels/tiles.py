@@ -50,3 +50,10 @@ def m_tiles_in_cache(tile: Tile, scalar: Scalar) -> int:
     cache_bytes = cpu.describe().l2_bytes or _COMMON_L2_BYTES
     packed_bytes = tile.rows * tile.k_block * scalar.bytes
     return max(1, min(tile.m_tiles, cache_bytes * 4 // 5 // packed_bytes))
+
+
+def k_block(k: int, tile: Tile) -> int:
+    """Return the length of the blocks that k is summed in: equal ones, as few as fit."""
+    blocks = max(1, -(-k // tile.k_block))
+    each = -(-k // blocks)
+    return max(1, -(-each // tile.unroll) * tile.unroll)

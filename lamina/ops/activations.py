@@ -16,7 +16,7 @@ from lamina.ops.choosing import choose
 from lamina.ops.functions import sigmoid, tanh
 from lamina.ops.gates import mish, silu
 from lamina.ops.movement import reshape
-from lamina.ops.pointwise import REAL, Elementwise, Pointwise
+from lamina.ops.pointwise import REAL, Elementwise, Kinds, Pointwise
 from lamina.ops.registry import OUT, Value, define
 
 __all__ = [
@@ -42,6 +42,8 @@ __all__ = [
     "tanhshrink",
     "threshold",
 ]
+
+SIGNED: Kinds = frozenset({"signed", "float"})
 
 # Klambauer, Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks", 2017.
 _SELU_ALPHA = 1.6732632423543772
@@ -186,7 +188,7 @@ class Hardtanh(_Formula):
     """x held between two numbers; no gradient on them or beyond."""
 
     name = "hardtanh"
-    kinds = REAL
+    kinds = SIGNED
     promotion = "common"
     low: float = -1.0
     high: float = 1.0
@@ -241,7 +243,7 @@ class Threshold(_Formula):
     """x where x > `threshold`, else `value`."""
 
     name = "threshold"
-    kinds = REAL
+    kinds = SIGNED
     promotion = "common"
     threshold: float
     value: float

@@ -11,7 +11,7 @@ from lamina.memory.array import NDArray
 from lamina.ops import places as at
 from lamina.ops.gathering import Placing
 from lamina.ops.halves import widened
-from lamina.ops.labels import Over, PickLabel, counted
+from lamina.ops.labels import Over, PickLabel, checked_labels
 from lamina.ops.registry import Value, define, require
 from lamina.ops.softmax import softmax
 
@@ -48,7 +48,7 @@ class CrossEntropy(Placing):
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         scores, labels = inputs
         axis = self.axis
-        places, skipped = counted(labels, scores.shape[axis], self.ignored)
+        places, skipped = checked_labels(labels, scores.shape[axis], self.ignored)
         shifted = _below_the_greatest(scores, axis)
         own = np.empty(labels.shape, shifted.dtype)
         at.read_along(own, shifted, axis, np.expand_dims(places, axis))
@@ -86,7 +86,7 @@ class CrossEntropyGradient(Placing):
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         grad, scores, labels = inputs
         axis = self.axis
-        places, skipped = counted(labels, scores.shape[axis], self.ignored)
+        places, skipped = checked_labels(labels, scores.shape[axis], self.ignored)
         weight = np.broadcast_to(widened(grad) * self.picked.share(labels, skipped), labels.shape)
         if skipped is not None:
             weight = np.where(skipped, 0, weight)

@@ -172,7 +172,7 @@ def ctc_loss(
     >>> import lamina
     >>> even = lamina.zeros(3, 1, 2) - 0.6931472
     >>> ctc_loss(even, lamina.tensor([[1]]), [3], [1]).exp()
-    Tensor(1.3333334)
+    Tensor(1.3333)
     """
     is_single = len(log_probs.shape) == 2
     if is_single:

@@ -1,8 +1,9 @@
 """Eigenvalues, singular values and QR of matrices, and what is read off them.
 
 Matrices are the last two axes, leading axes a batch. The reference is LAPACK, through numpy.
-Eigenvectors and singular vectors are unique only up to sign, and only for distinct values: between
-equal values their derivative counts as zero.
+Of each eigenvector, and of each left singular vector, the largest component is made real and
+positive, so that the vectors are unique where the values differ. Between equal values their
+derivative counts as zero.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from lamina.memory.array import NDArray
 from lamina.ops import reduction
 from lamina.ops.arithmetic import cast, where
 from lamina.ops.copying import concat, tril, triu
-from lamina.ops.linalg import MatrixOp, Solve, transposed
+from lamina.ops.linalg import MatrixOp, Solve, symmetric_part, transposed
 from lamina.ops.registry import OUT, Op, Value, define
 
 
@@ -48,10 +49,10 @@ class SingularTriplet(NamedTuple):
 @final
 @dataclass(frozen=True, slots=True)
 class Eigh(MatrixOp):
-    """Eigenvalues, ascending, and eigenvectors of symmetric matrices; the lower triangle is read.
+    """Eigenvalues, ascending, and eigenvectors of the symmetric part of matrices.
 
     Derivative: X̄ = V·(diag λ̄ + F∘(Vᵀ·V̄))·Vᵀ, F_ij = 1/(λⱼ − λᵢ); Giles, "Collected matrix
-    derivative results", 2008, 3.1. It is made symmetric, as X is.
+    derivative results", 2008, 3.1.
     """
 
     name = "eigh"
@@ -63,7 +64,8 @@ class Eigh(MatrixOp):
         return Spec(x.shape[:-1], dtypes.real_of(x.dtype)), x
 
     def ref(self, *inputs: NDArray) -> Any:
-        return self.lapack(np.linalg.eigh, inputs[0])
+        values, vectors = self.lapack(np.linalg.eigh, symmetric_part(inputs[0]))
+        return values, vectors / _direction(vectors)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         values, vectors = out
@@ -77,7 +79,7 @@ class Eigh(MatrixOp):
 @final
 @dataclass(frozen=True, slots=True)
 class EigenvaluesH(MatrixOp):
-    """Eigenvalues of symmetric matrices, ascending: X̄ = V·diag(λ̄)·Vᵀ."""
+    """Eigenvalues of the symmetric part of matrices, ascending: X̄ = V·diag(λ̄)·Vᵀ."""
 
     name = "eigvalsh"
     saves = (0,)
@@ -88,7 +90,7 @@ class EigenvaluesH(MatrixOp):
         return Spec(x.shape[:-1], dtypes.real_of(x.dtype))
 
     def ref(self, *inputs: NDArray) -> NDArray:
-        return self.lapack(np.linalg.eigvalsh, inputs[0])
+        return self.lapack(np.linalg.eigvalsh, symmetric_part(inputs[0]))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         vectors = Eigh()(inputs[0])[1]
@@ -111,7 +113,8 @@ class Eig(MatrixOp):
         return Spec(x.shape[:-1], complex_dtype), Spec(x.shape, complex_dtype)
 
     def ref(self, *inputs: NDArray) -> Any:
-        return self.lapack(np.linalg.eig, inputs[0])
+        values, vectors = self.lapack(np.linalg.eig, inputs[0])
+        return values, vectors / _direction(vectors)
 
 
 @define
@@ -185,7 +188,11 @@ class SVD(MatrixOp):
         return Spec((*lead, m, sizes[0]), x.dtype), singular, Spec((*lead, sizes[1], n), x.dtype)
 
     def ref(self, *inputs: NDArray) -> Any:
-        return self.lapack(lambda x: np.linalg.svd(x, full_matrices=self.full), inputs[0])
+        u, s, vh = self.lapack(lambda x: np.linalg.svd(x, full_matrices=self.full), inputs[0])
+        k = s.shape[-1]
+        turn = _direction(u)
+        vh[..., :k, :] *= np.swapaxes(turn, -1, -2)[..., :k, :]
+        return u / turn, s, vh
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         m, n = inputs[0].shape[-2:]
@@ -295,6 +302,15 @@ def _check_tolerance(op: Op, rtol: Spec, lead: Shape) -> None:
         )
 
 
+def _direction(vectors: NDArray) -> NDArray:
+    """Return the sign, or the phase, of the largest component of each column: (…, 1, n)."""
+    size = np.abs(vectors)
+    if 0 in size.shape:
+        return np.ones((*size.shape[:-2], 1, size.shape[-1]), vectors.dtype)
+    place = size.argmax(axis=-2)[..., None, :]
+    return np.take_along_axis(vectors, place, -2) / np.take_along_axis(size, place, -2)
+
+
 def _skew(x: Value) -> Value:
     return x - transposed(x)
 
@@ -306,7 +322,10 @@ def _reciprocal(x: Value) -> Value:
 
 
 def eigh(x: Value) -> EigenPairs:
-    """Return eigenvalues, ascending, and eigenvectors of each symmetric matrix."""
+    """Return eigenvalues, ascending, and eigenvectors of each symmetric matrix.
+
+    Of a matrix that is not symmetric, those of its symmetric part.
+    """
     return EigenPairs(*Eigh()(x))
 
 

@@ -12,7 +12,7 @@ def cosine_similarity(x1: Value, x2: Value, axis: int = 1, eps: float = 1e-8) ->
 
     >>> import lamina
     >>> cosine_similarity(lamina.tensor([[1.0, 0.0]]), lamina.tensor([[1.0, 1.0]]))
-    Tensor([0.70710677])
+    Tensor([0.7071])
     """
     shape = broadcast_shapes(tuple(x1.shape), tuple(x2.shape))
     a, b = expand(x1, shape), expand(x2, shape)

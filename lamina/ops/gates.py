@@ -31,10 +31,16 @@ def _gated(name: str, formula: Formula, slope: Formula, bend: Any) -> Elementwis
     return define(Elementwise(name, in_blocks(formula), lambda g, out, x: (g * slope_op(x),)))
 
 
+def _above_infinity(x: NDArray) -> NDArray:
+    """Return `x` with the least finite number for −∞: a gate of 0 times it is 0, not NaN."""
+    out: NDArray = np.maximum(x, np.finfo(x.dtype).min)
+    return out
+
+
 def _finite(x: NDArray) -> NDArray:
-    """Return `x` with the greatest finite numbers for ±∞: a gate of 0 times them is 0, not NaN."""
-    limit = np.finfo(x.dtype).max
-    return np.minimum(np.maximum(x, -limit), limit)
+    """Return `x` with the greatest finite numbers for ±∞."""
+    out: NDArray = np.minimum(_above_infinity(x), np.finfo(x.dtype).max)
+    return out
 
 
 def _logistic(x: NDArray) -> NDArray:
@@ -46,7 +52,7 @@ def _silu(x: NDArray) -> NDArray:
     # e^−x is ∞ for very negative x, and x/∞ is the 0 that is meant.
     out = np.exp(-x)
     out += 1
-    return np.divide(np.maximum(x, np.finfo(x.dtype).min), out, out=out)
+    return np.divide(_above_infinity(x), out, out=out)
 
 
 def _silu_slope(x: NDArray) -> NDArray:
@@ -68,7 +74,7 @@ def _normal_cdf(x: NDArray) -> NDArray:
 
 
 def _gelu(x: NDArray) -> NDArray:
-    return _finite(x) * _normal_cdf(x)
+    return _above_infinity(x) * _normal_cdf(x)
 
 
 def _gelu_slope(x: NDArray) -> NDArray:
@@ -87,7 +93,7 @@ def _tanh_argument(x: NDArray) -> NDArray:
 
 
 def _gelu_tanh(x: NDArray) -> NDArray:
-    return _finite(x) * (1 + np.tanh(_tanh_argument(x))) * x.dtype.type(0.5)
+    return (_above_infinity(x) * x.dtype.type(0.5)) * (1 + np.tanh(_tanh_argument(x)))
 
 
 def _gelu_tanh_slope(x: NDArray) -> NDArray:
@@ -113,7 +119,7 @@ def _mish_gate(x: NDArray) -> NDArray:
 
 
 def _mish(x: NDArray) -> NDArray:
-    return _finite(x) * _mish_gate(x)
+    return _above_infinity(x) * _mish_gate(x)
 
 
 def _mish_slope(x: NDArray) -> NDArray:

@@ -44,7 +44,7 @@ class PickLabel(Placing):
 
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         scores, labels = inputs
-        places, skipped = counted(labels, scores.shape[self.axis], self.ignored)
+        places, skipped = checked_labels(labels, scores.shape[self.axis], self.ignored)
         picked = out if self.over == "none" else np.empty(labels.shape, scores.dtype)
         at.read_along(picked, scores, self.axis, np.expand_dims(places, self.axis))
         if skipped is not None:
@@ -99,7 +99,7 @@ class SpreadLabel(Placing):
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         values, labels = inputs
         axis = self.axis
-        places, skipped = counted(labels, self.classes, self.ignored)
+        places, skipped = checked_labels(labels, self.classes, self.ignored)
         spots = at.along(np.expand_dims(places, axis), axis, out.shape).reshape(-1)
         given = np.broadcast_to(values, labels.shape).reshape(-1)
         if skipped is not None:
@@ -128,7 +128,9 @@ def _check_labels(op: Op, labels: Spec, expected: Shape, because: str) -> None:
     )
 
 
-def counted(labels: NDArray, classes: int, ignored: int | None) -> tuple[NDArray, NDArray | None]:
+def checked_labels(
+    labels: NDArray, classes: int, ignored: int | None
+) -> tuple[NDArray, NDArray | None]:
     """Return labels that all lie in the classes, and where they stand for ones to be left out.
 
     LabelError for a label that is neither a class nor `ignored`.

@@ -47,8 +47,8 @@ class MatrixOp(Op):
         except np.linalg.LinAlgError as error:
             reason = str(error).lower()
             raise MatrixError(
-                f"{self.name}: {reason}; expected a matrix that has one, perhaps after adding a "
-                "small multiple of the identity"
+                f"{self.name}: {reason}; check the matrix, or add a small multiple of the "
+                "identity to it"
             ) from None
 
 
@@ -189,7 +189,7 @@ class SignLogDeterminant(MatrixOp):
 @final
 @dataclass(frozen=True, slots=True)
 class Cholesky(MatrixOp):
-    """The triangular L of X = L·Lᵀ, or R of X = Rᵀ·R; X is taken to be symmetric.
+    """The triangular L of X = L·Lᵀ, or R of X = Rᵀ·R, of the symmetric part of X.
 
     Derivative: Murray, "Differentiation of the Cholesky decomposition", 2016, eq. 10.
     """
@@ -204,7 +204,8 @@ class Cholesky(MatrixOp):
 
     def ref(self, *inputs: NDArray) -> NDArray:
         (x,) = inputs
-        return self.lapack(lambda a: np.linalg.cholesky(a, upper=self.side == "upper"), x)
+        part = symmetric_part(x)
+        return self.lapack(lambda a: np.linalg.cholesky(a, upper=self.side == "upper"), part)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         upper = self.side == "upper"
@@ -214,6 +215,11 @@ class Cholesky(MatrixOp):
         left = Solve()(across, half)
         full = transposed(Solve()(across, transposed(left)))
         return ((full + transposed(full)) * 0.5,)
+
+
+def symmetric_part(x: NDArray) -> NDArray:
+    """Return (X + Xᴴ)/2, which is X itself where X is symmetric or Hermitian."""
+    return x * 0.5 + np.conj(np.swapaxes(x, -1, -2)) * 0.5
 
 
 def transposed(x: Value) -> Value:
@@ -250,7 +256,10 @@ def slogdet(x: Value) -> SignLog:
 
 
 def cholesky(x: Value, *, upper: bool = False) -> Value:
-    """Return the Cholesky factor of each symmetric positive definite matrix."""
+    """Return the Cholesky factor of each symmetric positive definite matrix.
+
+    Of a matrix that is not symmetric, that of its symmetric part.
+    """
     return Cholesky("upper" if upper else "lower")(x)
 
 

@@ -277,7 +277,12 @@ def as_places(entry: Any) -> Any:
     """Return index arrays and sequences as a numpy array of their own; tensors as they are."""
     if isinstance(entry, Operand):
         return entry
-    array = np.array(entry)
+    try:
+        array = np.array(entry)
+    except ValueError:
+        raise IndexingError(
+            "an index of nested sequences of unequal lengths was given; make the rows equally long"
+        ) from None
     if not array.size and not isinstance(entry, np.ndarray):
         return array.astype(np.intp)
     try:

@@ -29,7 +29,7 @@ from lamina.ops.scan import products_beside
 @final
 @dataclass(frozen=True, slots=True)
 class Sum(Reduction):
-    """Σ x over the axes, pairwise in numpy's order, in the dtype of the input."""
+    """Σ x over the axes, in the dtype of the input; see `total` for the order."""
 
     name = "sum"
     saves = ()

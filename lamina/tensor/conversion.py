@@ -31,36 +31,50 @@ def array_of(data: Any, dtype: Any = None, *, copy: bool) -> Array:
         return of_numpy(_of_sequence(data, wanted))
     else:
         values = np.asarray(data)
+    _check_numbers(values, wanted)
     if wanted is not None and values.dtype != wanted.numpy:
         return of_numpy(values.astype(wanted.numpy))
     return of_numpy(np.array(values, order="C") if copy else values)
 
 
-def _convert(value: Any, dtype: DType) -> Any:
-    try:
-        return np.array(value, dtype.numpy)
-    except OverflowError:
-        raise ArgumentError(
-            f"{value} is outside the range of {dtype.name}; choose a wider dtype"
-        ) from None
+def _check_numbers(values: NDArray, wanted: DType | None) -> None:
+    """Raise DTypeError for what holds no numbers, or complex ones where real ones are wanted."""
+    if values.dtype.kind in "OSUMm":
+        raise DTypeError(f"{values.dtype} data given where numbers are expected; give numbers only")
+    if values.dtype.kind == "c" and wanted is not None and not wanted.is_complex:
+        raise DTypeError(f"complex numbers given for {wanted.name}; take .real or .abs() first")
 
 
-def _of_sequence(data: Any, wanted: DType | None) -> Any:
+def _convert(value: Any, dtype: DType) -> NDArray:
+    """Return Python numbers in `dtype`; ArgumentError where it cannot hold one of them."""
+    values = np.array(value, order="C")
+    _check_numbers(values, dtype)
+    if dtype.is_integer and values.size and values.dtype != np.bool_:
+        limits = np.iinfo(dtype.numpy)
+        inside = (values >= limits.min) & (values <= limits.max)
+        if not inside.all():
+            raise ArgumentError(
+                f"{values[~inside].flat[0]} is outside the range of {dtype.name}; "
+                "choose a wider dtype"
+            )
+    return values.astype(dtype.numpy)
+
+
+def _of_sequence(data: Any, wanted: DType | None) -> NDArray:
     plain = [_plain(x) for x in data]
     try:
-        values = np.array(plain, wanted.numpy if wanted else None, order="C")
-    except ValueError as error:
+        values = np.array(plain, order="C")
+    except ValueError:
         raise ArgumentError(
-            f"nested sequences of unequal lengths were given ({error}); make the rows equally long"
+            "nested sequences of unequal lengths were given; make the rows equally long"
         ) from None
-    if wanted is None:
-        if values.size == 0 or (values.dtype == np.float64 and not _holds_arrays(data)):
-            return values.astype(dtypes.default_float.numpy)
-        if values.dtype == np.complex128 and not _holds_arrays(data):
-            return values.astype(np.complex64)
-    if values.dtype.kind in "OSUMm":
-        raise DTypeError("the sequence holds something that is not a number; give numbers only")
-    return values
+    if wanted is not None:
+        return _convert(values, wanted)
+    _check_numbers(values, None)
+    is_plain = not _holds_arrays(data)
+    if values.size == 0 or (values.dtype == np.float64 and is_plain):
+        return values.astype(dtypes.default_float.numpy)
+    return values.astype(np.complex64) if values.dtype == np.complex128 and is_plain else values
 
 
 def _plain(entry: Any) -> Any:

@@ -18,6 +18,7 @@ from lamina.ops.arithmetic import cast
 from lamina.ops.registry import Op, View
 from lamina.tensor.arithmetic import Arithmetic
 from lamina.tensor.casting import Casting
+from lamina.tensor.closeness import Closeness
 from lamina.tensor.conversion import array_of, dtype_beside
 from lamina.tensor.filling import Filling
 from lamina.tensor.functions import Functions
@@ -47,6 +48,7 @@ class Tensor(
     Rearranging,
     Matrices,
     Casting,
+    Closeness,
     Interchange,
 ):
     """A strided tensor on the CPU that remembers how it was made.

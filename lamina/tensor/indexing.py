@@ -5,14 +5,22 @@ from typing import Any, Self
 
 import numpy as np
 
-from lamina.errors import ArgumentError, AxisError, IndexingError, ShapeError
+from lamina.dtypes import DType
+from lamina.errors import (
+    ArgumentError,
+    AxisError,
+    DTypeError,
+    IndexingError,
+    LaminaError,
+    ShapeError,
+)
 from lamina.memory import Array
 from lamina.memory.array import NDArray
 from lamina.ops import indexing as ops
 from lamina.ops.arithmetic import cast
 from lamina.ops.registry import Operand
 from lamina.ops.selection import BasicIndex, as_entry, basic_steps, choice
-from lamina.tensor.conversion import array_of
+from lamina.tensor.conversion import array_of, dtype_beside
 from lamina.tensor.views import become, check_write, is_tracked
 
 Tensor = Any
@@ -149,10 +157,7 @@ class Indexing(Operand):
 def _write(target: Indexing, index: Any, value: Any) -> None:
     """Write `value` straight into the memory of `target`; nothing is recorded."""
     check_write(target, tracked=False)
-    if not isinstance(value, Indexing):
-        source = array_of(value, target.array.dtype, copy=False).numpy()
-    else:
-        source = value.array.numpy()
+    source = _source(value, target.array.dtype)
     entries = index if isinstance(index, tuple) else (index,)
     key = tuple(map(_numpy_entry, entries))
     try:
@@ -167,6 +172,24 @@ def _write(target: Indexing, index: Any, value: Any) -> None:
             "expected sizes that broadcast to those"
         ) from None
     target.array.storage.version += 1
+
+
+def _source(value: Any, dtype: DType) -> NDArray:
+    """Return what is to be written to a tensor of `dtype`; DTypeError where that cannot hold it."""
+    is_tensor = isinstance(value, Indexing)
+    if not isinstance(value, Indexing | np.ndarray | list | tuple):
+        dtype_beside(value, dtype)
+    try:
+        source = value.array.numpy() if is_tensor else array_of(value, dtype, copy=False).numpy()
+    except LaminaError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"a {dtype.name} tensor cannot hold what was given: {error}") from None
+    if source.dtype.kind == "c" and not dtype.is_complex:
+        raise DTypeError(
+            f"{source.dtype} given for a {dtype.name} tensor; take its real part first"
+        )
+    return source
 
 
 def _write_numpy(memory: NDArray, key: tuple[Any, ...], source: NDArray) -> None:

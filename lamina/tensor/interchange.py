@@ -51,7 +51,7 @@ class Interchange(Operand):
 
     def __buffer__(self, flags: int) -> memoryview:
         """Export the memory by the buffer protocol (Python 3.12 and later ask for it here)."""
-        return memoryview(self.numpy())
+        return self.numpy().data
 
     def tolist(self) -> Any:
         """Return the elements as nested lists of Python numbers (a number for a 0-d tensor)."""

@@ -56,7 +56,7 @@ def check_close(
 def _check_floats(got: Any, wanted: Any, dtype: str, ulp: float, scale: float) -> None:
     wide = got.astype(np.longdouble)
     bits, _, greatest = _FORMATS[dtype]
-    beyond = np.abs(wanted) >= greatest * (1 + 2.0 ** -(bits + 2))
+    beyond = np.abs(wanted) >= np.longdouble(greatest) * (1 + np.ldexp(np.longdouble(1), -bits - 2))
     rounded = np.where(beyond, np.copysign(np.inf, wanted), wanted)
     with np.errstate(invalid="ignore"):
         error = np.abs(wide - rounded) / last_place(

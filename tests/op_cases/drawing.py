@@ -83,6 +83,11 @@ def distinct(*shape: int) -> Draw:
     return Draw(shape, values)
 
 
+def with_zeros(*shape: int) -> Draw:
+    """Normal numbers with 0 for a third of them."""
+    return Draw(shape, lambda rng, size: rng.standard_normal(size) * (rng.random(size) > 0.33))
+
+
 def whole(low: int, high: int, *shape: int, dtype: str | None = "int64") -> Draw:
     """Whole numbers from low to short of high; with dtype None, of the dtype that is swept."""
     third = 1 if dtype else 3

@@ -1,0 +1,295 @@
+"""Few rows times a matrix, read once as a stream: what a layer does to one sample.
+
+    out[z, m, n] = Σ_k a[z, m, k] · b[z, k, n]
+
+Lanes are columns of the result. Where b's columns lie side by side they are loaded as they are;
+where k does, squares are transposed in registers. Each result is summed in the order of the
+matrix kernel, blocks of k included, so that a row has the same bits whichever kernel made it.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+from lamina.codegen import jit, threads
+from lamina.codegen.builder import Builder, KernelModule
+from lamina.codegen.target import host_target
+from lamina.codegen.types import Pointer, Scalar, i8, i64
+from lamina.codegen.values import Value
+from lamina.kernels.direct import locate
+from lamina.kernels.launch import Place, Step, argument_block
+from lamina.kernels.operand import Axes, flat, product
+from lamina.kernels.scalars import SCALARS
+from lamina.kernels.tiles import k_block, tile_for
+
+_FIELDS = (
+    "counter", "chunks", "out", "a", "b", "n", "k", "out_row", "out_column", "a_row", "a_column",
+    "b_row", "b_column", "k_block", "n_chunk", "n_chunks",
+)  # fmt: skip
+_SLOT = {name: place for place, name in enumerate(_FIELDS)}
+_BATCH_AXES = len(_FIELDS)
+import os
+W, D, L = map(int, os.environ.get("EXP", "2,0,2").split(","))
+_BYTES_WORTH_A_THREAD = 1 << 20
+_CHUNKS_A_THREAD = 4
+MOST_ROWS = 8
+
+
+class _Chunk(ABC):
+    """Emits the work on one chunk of columns."""
+
+    # How many registers of columns go together, for one row of the result.
+    wide: int
+
+    def __init__(
+        self, k: Builder, scalar: Scalar, height: int, args: Value, scratch: Value
+    ) -> None:
+        self.k = k
+        self.scalar = scalar
+        self.height = height
+        self.args = args
+        self.lanes = k.target.lanes(scalar)
+        self.together = max(1, self.wide // height)
+        self.copy = k.cast_pointer(scratch, scalar)
+
+    def get(self, name: str) -> Value:
+        return self.args[_SLOT[name]]
+
+    def run(self, number: Value) -> None:
+        """Work on chunk `number`: its batch, then its columns, as many together as are left."""
+        k = self.k
+        batch, part = number // self.get("n_chunks"), number % self.get("n_chunks")
+        starts = locate(k, self.args, _BATCH_AXES, batch, 3)
+        self.out, a, self.b = (
+            k.pointer_at(self.get(name), self.scalar) + start
+            for name, start in zip(("out", "a", "b"), starts, strict=True)
+        )
+        self._side_by_side(a)
+        first = part * self.get("n_chunk")
+        stop = k.minimum(first + self.get("n_chunk"), self.get("n"))
+        wide = self.together * self.lanes
+        whole = first + (stop - first) // wide * wide
+        with k.loop(whole, start=first, step=wide) as turn:
+            self._sum(turn.index, self.together)
+        with k.loop(stop, start=whole, step=self.lanes) as turn:
+            self._sum(turn.index, 1, k.minimum(stop - turn.index, self.lanes))
+
+    def _side_by_side(self, a: Value) -> None:
+        """Set the rows of a, copied to the scratch memory where their elements lie apart."""
+        k, step, count = self.k, self.get("a_column"), self.get("k")
+        is_plain = step.equals(1)
+        with k.when(is_plain.equals(0)):
+            for row in range(self.height):
+                source = a + self.get("a_row") * row
+                with k.loop(count) as turn:
+                    self.copy[count * row + turn.index] = source[turn.index * step]
+        start = k.select(is_plain, a, self.copy)
+        pitch = k.select(is_plain, self.get("a_row"), count)
+        self.a = [start + pitch * row for row in range(self.height)]
+
+    def _sum(self, column: Value, registers: int, valid: Value | None = None) -> None:
+        """Write the results of `registers` registers of columns from `column` on."""
+        k = self.k
+        blocks = k.maximum((self.get("k") + self.get("k_block") - 1) // self.get("k_block"), 1)
+        with k.loop(blocks) as turn:
+            start = turn.index * self.get("k_block")
+            count = k.minimum(self.get("k_block"), self.get("k") - start)
+            sums = self._block(start, count, column, registers, valid)
+            self._write(sums, column, valid, turn.index > 0)
+
+    @abstractmethod
+    def _block(
+        self, start: Value, count: Value, column: Value, registers: int, valid: Value | None
+    ) -> list[Value]:
+        """Return the sums over k from `start` on, `registers` for each row of the result."""
+
+    def _step(self, sums: list[Value], at: int, row: list[Value], a: list[Value]) -> list[Value]:
+        """Return the sums after k `at`, whose registers of b are `row`."""
+        k, done = self.k, []
+        for line, left in enumerate(a):
+            factor = k.splat(left[at])
+            first = line * len(row)
+            done += [k.fma(factor, right, sums[first + v]) for v, right in enumerate(row)]
+        return done
+
+    def _write(self, sums: list[Value], column: Value, valid: Value | None, adds: Value) -> None:
+        k, registers = self.k, len(sums) // self.height
+        left = k.integer(self.lanes) if valid is None else valid
+        with k.either(self.get("out_column").equals(1)) as (side_by_side, apart):
+            for context, write in ((side_by_side, self._store), (apart, self._scatter)):
+                with context:
+                    for number, total in enumerate(sums):
+                        row, place = divmod(number, registers)
+                        here = self.out + self.get("out_row") * row
+                        write(here, column + place * self.lanes, total, left, adds)
+
+    def _store(self, out: Value, at: Value, total: Value, left: Value, adds: Value) -> None:
+        k = self.k
+        with k.either(adds) as (then, otherwise):
+            with then:
+                k.store_first(out + at, k.load_first(out + at, left) + total, left)
+            with otherwise:
+                k.store_first(out + at, total, left)
+
+    def _scatter(self, out: Value, at: Value, total: Value, left: Value, adds: Value) -> None:
+        k = self.k
+        spare = k.stack(self.scalar, max(2, self.lanes))
+        spare.store(0, total)
+        with k.loop(left) as lane:
+            place = (at + lane.index) * self.get("out_column")
+            content = spare[lane.index]
+            with k.either(adds) as (then, otherwise):
+                with then:
+                    out[place] = out[place] + content
+                with otherwise:
+                    out[place] = content
+
+
+@final
+class _AlongColumns(_Chunk):
+    """Columns lie side by side: every k is a row of registers."""
+
+    wide = 16
+
+    def _block(
+        self, start: Value, count: Value, column: Value, registers: int, valid: Value | None
+    ) -> list[Value]:
+        k, pitch = self.k, self.get("b_row")
+        first = self.b + (start * pitch + column)
+        carry = [first, *([k.zeros(self.scalar)] * (registers * self.height))]
+        with k.loop(count, carry=carry) as turn:
+            here, *sums = turn.carried
+            row = [self._load(here + v * self.lanes, valid) for v in range(registers)]
+            a = [line + (start + turn.index) for line in self.a]
+            turn.next = [here + pitch, *self._step(sums, 0, row, a)]
+        return turn.results[1:]
+
+    def _load(self, source: Value, valid: Value | None) -> Value:
+        if valid is None:
+            return source.load(0, lanes=self.lanes)
+        return self.k.load_first(source, valid)
+
+
+@final
+class _AlongSums(_Chunk):
+    """The k of one column lie side by side: squares of k and columns are transposed."""
+
+    wide = W
+
+    def _block(
+        self, start: Value, count: Value, column: Value, registers: int, valid: Value | None
+    ) -> list[Value]:
+        k, lanes = self.k, self.lanes
+        whole = count // lanes * lanes
+        first = self.b + (column * self.get("b_column") + start)
+        carry = [first, *([k.zeros(self.scalar)] * (registers * self.height))]
+        with k.loop(whole, step=lanes, carry=carry) as turn:
+            here, *sums = turn.carried
+            a = [line + (start + turn.index) for line in self.a]
+            for register, sources in enumerate(self._sources(here, registers, valid)):
+                if D:
+                    for source in sources:
+                        k.prefetch(source + D * lanes, level=L)
+                columns = k.load_transposed(sources)
+                sums = self._square(sums, register, registers, columns, a)
+            turn.next = [here + lanes, *sums]
+        return self._rest(turn.results, count - whole, start + whole, registers, valid)
+
+    def _sources(self, here: Value, registers: int, valid: Value | None) -> list[list[Value]]:
+        """Return where each column starts, for each register of columns."""
+        k, step = self.k, self.get("b_column")
+        sources = []
+        for number in range(registers * self.lanes):
+            sources.append(here)
+            if valid is not None:
+                step = k.select(valid > number + 1, self.get("b_column"), k.integer(0))
+            here = here + step
+        return [sources[at : at + self.lanes] for at in range(0, len(sources), self.lanes)]
+
+    def _square(
+        self, sums: list[Value], register: int, registers: int, columns: list[Value], a: list[Value]
+    ) -> list[Value]:
+        """Return the sums with the products of a square added to those of one register."""
+        mine = sums[register::registers]
+        for at, column in enumerate(columns):
+            mine = self._step(mine, at, [column], a)
+        done = list(sums)
+        done[register::registers] = mine
+        return done
+
+    def _rest(
+        self, results: list[Value], count: Value, start: Value, registers: int, valid: Value | None
+    ) -> list[Value]:
+        """Return the sums with the last `count` k, fewer than a square has."""
+        k, lanes = self.k, self.lanes
+        here, *sums = results
+        spare = k.stack(self.scalar, max(2, registers * lanes * lanes))
+        with k.when(count > 0):
+            for register, sources in enumerate(self._sources(here, registers, valid)):
+                rows = [k.load_first(source, count) for source in sources]
+                for at, column in enumerate(k.transpose(rows)):
+                    spare.store((at * registers + register) * lanes, column)
+        with k.loop(count, carry=sums) as turn:
+            line = spare + turn.index * (registers * lanes)
+            row = [line.load(v * lanes, lanes=lanes) for v in range(registers)]
+            a = [left + (start + turn.index) for left in self.a]
+            turn.next = self._step(turn.carried, 0, row, a)
+        return turn.results
+
+
+_WAYS = {"columns": _AlongColumns, "sums": _AlongSums}
+
+
+def emit_rows(module: KernelModule, dtype: str, height: int, way: str) -> None:
+    """Define `run(arguments, scratch)`: claim chunks of the columns of `height` rows."""
+    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
+        k,
+        args,
+        scratch,
+    ):
+        chunk = _WAYS[way](k, SCALARS[dtype], height, args, scratch)
+        number = k.cell(i64, k.claim(args))
+        with k.repeat_while(lambda: number.get() < chunk.get("chunks")):
+            chunk.run(number.get())
+            number.set(k.claim(args))
+
+
+@dataclass(frozen=True, slots=True)
+class FewRows:
+    """One product to compute, of at most MOST_ROWS rows; strides count elements.
+
+    b's columns or its rows have stride 1. `batch` has axes (size, stride in out, a, b).
+    """
+
+    dtype: str
+    out: Place
+    a: Place
+    b: Place
+    m: int
+    n: int
+    k: int
+    out_strides: tuple[int, int]
+    a_strides: tuple[int, int]
+    b_strides: tuple[int, int]
+    batch: Axes
+
+    def step(self) -> Step:
+        """Return the kernel call that computes it."""
+        target, scalar = host_target(), SCALARS[self.dtype]
+        way = "columns" if self.b_strides[1] == 1 else "sums"
+        wide = _WAYS[way].wide * target.lanes(scalar)
+        z = product(self.batch)
+        worthwhile = 1 + self.n * self.k * z * scalar.bytes // _BYTES_WORTH_A_THREAD
+        workers = min(threads.num_threads(), worthwhile)
+        parts = 1 if workers == 1 else -(-_CHUNKS_A_THREAD * workers // z)
+        n_chunk = -(-self.n // (parts * wide)) * wide
+        n_chunks = -(-self.n // n_chunk)
+        arguments = argument_block(
+            0, n_chunks * z, 0, 0, 0, self.n, self.k,
+            *self.out_strides, *self.a_strides, *self.b_strides,
+            k_block(self.k, tile_for(target)), n_chunk, n_chunks, *flat(self.batch, 3),
+        )  # fmt: skip
+        entry = jit.kernel(emit_rows, self.dtype, self.m, way)
+        places = ((_SLOT["out"], self.out), (_SLOT["a"], self.a), (_SLOT["b"], self.b))
+        scratch = 0 if self.a_strides[1] == 1 else self.m * self.k * scalar.bytes
+        return Step(entry, arguments, places, scratch, min(workers, n_chunks * z))
