@@ -126,7 +126,8 @@ def as_dtype(dtype: Any) -> DType:
     if isinstance(dtype, str):
         return named(dtype)
     try:
-        return from_numpy(np.dtype(dtype))
+        # numpy takes None for float64.
+        return from_numpy(np.dtype("" if dtype is None else dtype))
     except TypeError:
         raise DTypeError(f"{dtype!r} is not a dtype; expected lamina.float32 or the like") from None
 

@@ -346,17 +346,18 @@ class Builder:
             lanes = high if half else low
             return self.shuffle(rows[a], rows[b], [*lanes, *(lane + size for lane in lanes)])
 
-        return self._transposed(rows, halves)
+        return list(self._transposed(rows[0].type, halves)) if size > 1 else list(rows)
 
-    def load_transposed(self, sources: Sequence[Value]) -> list[Value]:
-        """Return the columns of the square whose rows start at `sources`.
+    def load_transposed(self, sources: Sequence[Value]) -> Iterator[Value]:
+        """Give the columns of the square whose rows start at `sources`, one after the other.
 
         Halves of rows are loaded to where they belong, which saves a round of shuffles.
         """
         size = len(sources)
-        scalar = element_of(sources[0].type)
-        if size * scalar.bytes <= _SEGMENT_BYTES:
-            return self.transpose([source.load(0, lanes=size) for source in sources])
+        kind = Vector(element_of(sources[0].type), size)
+        if size == 1:
+            yield sources[0].load(0, lanes=1)
+            return
 
         def halves(a: int, b: int, half: int) -> Value:
             first, second = (
@@ -364,41 +365,50 @@ class Builder:
             )
             return self.shuffle(first, second, range(size))
 
-        return self._transposed([constant(self.emit, Vector(scalar, size), 0)], halves)
+        yield from self._transposed(kind, halves)
 
-    def _transposed(
-        self, rows: Sequence[Value], halves: Callable[[int, int, int], Value]
-    ) -> list[Value]:
+    def _transposed(self, kind: Type, halves: Callable[[int, int, int], Value]) -> Iterator[Value]:
         """Bring segments of 128 bits to their place, then transpose within them: most processors
         shuffle faster there than across.
+
+        `halves(a, b, half)` is a register of the same half of rows a and b.
         """
-        kind = rows[0].type
         if not isinstance(kind, Vector):
             raise CompileError(f"transpose: {kind} given; expected registers")
         segment = min(kind.lanes, _SEGMENT_BYTES // kind.element.bytes)
         count = kind.lanes // segment
-        if count == 1:
-            return self._transpose_segments(list(rows), segment)
-        groups: list[list[Value]] = [[] for _ in range(count)]
-        for row in range(segment):
-            for half in (0, 1):
-                pairs = [
-                    halves(row + pair * segment, row + (pair + 1) * segment, half)
-                    for pair in range(0, count, 2)
-                ]
-                for place, register in enumerate(self._segments_in_order(pairs, segment)):
-                    groups[half * count // 2 + place].append(register)
-        return [column for group in groups for column in self._transpose_segments(group, segment)]
+        for half in (0, 1):
+            if count == 1:
+                yield from self._half_columns(kind.lanes, half, halves)
+                continue
+            groups: list[list[Value]] = [[] for _ in range(count // 2)]
+            for row in range(segment):
+                places = range(row, kind.lanes, 2 * segment)
+                pairs = [halves(place, place + segment, half) for place in places]
+                for group, register in zip(groups, self._in_order(pairs, segment), strict=True):
+                    group.append(register)
+            for group in groups:
+                yield from self._transpose_segments(group, segment)
 
-    def _segments_in_order(self, pairs: list[Value], segment: int) -> list[Value]:
-        """Return one register for each segment of a half row; only half a register holds one."""
+    def _half_columns(
+        self, size: int, half: int, halves: Callable[[int, int, int], Value]
+    ) -> Iterator[Value]:
+        """Give half of the columns of a square of registers that have one segment."""
+        pairs = [halves(row, row + 1, half) for row in range(0, size, 2)]
+        if size == 2:
+            yield pairs[0]
+            return
+        for lanes in (range(0, 2 * size, 2), range(1, 2 * size, 2)):
+            yield self.shuffle(pairs[0], pairs[1], lanes)
+
+    def _in_order(self, pairs: list[Value], segment: int) -> list[Value]:
+        """Return a register for each segment of half a row, from registers of two half rows."""
         if len(pairs) == 1:
             return pairs
-        a, b = pairs
-        starts = range(0, 4 * segment * 2, 2 * segment)
+        starts = range(0, 8 * segment, 2 * segment)
         return [
-            self.shuffle(a, b, [start + odd + lane for start in starts for lane in range(segment)])
-            for odd in (0, segment)
+            self.shuffle(*pairs, [start + lane for start in starts for lane in places])
+            for places in (range(segment), range(segment, 2 * segment))
         ]
 
     def _transpose_segments(self, rows: list[Value], segment: int) -> list[Value]:

@@ -28,8 +28,6 @@ _FIELDS = (
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _BATCH_AXES = len(_FIELDS)
-import os
-W, D, L = map(int, os.environ.get("EXP", "2,0,2").split(","))
 _BYTES_WORTH_A_THREAD = 1 << 20
 _CHUNKS_A_THREAD = 4
 MOST_ROWS = 8
@@ -38,7 +36,7 @@ MOST_ROWS = 8
 class _Chunk(ABC):
     """Emits the work on one chunk of columns."""
 
-    # How many registers of columns go together, for one row of the result.
+    # How many registers of columns a chunk is a multiple of.
     wide: int
 
     def __init__(
@@ -49,7 +47,6 @@ class _Chunk(ABC):
         self.height = height
         self.args = args
         self.lanes = k.target.lanes(scalar)
-        self.together = max(1, self.wide // height)
         self.copy = k.cast_pointer(scratch, scalar)
 
     def get(self, name: str) -> Value:
@@ -67,12 +64,11 @@ class _Chunk(ABC):
         self._side_by_side(a)
         first = part * self.get("n_chunk")
         stop = k.minimum(first + self.get("n_chunk"), self.get("n"))
-        wide = self.together * self.lanes
-        whole = first + (stop - first) // wide * wide
-        with k.loop(whole, start=first, step=wide) as turn:
-            self._sum(turn.index, self.together)
-        with k.loop(stop, start=whole, step=self.lanes) as turn:
-            self._sum(turn.index, 1, k.minimum(stop - turn.index, self.lanes))
+        self._columns(first, stop)
+
+    @abstractmethod
+    def _columns(self, first: Value, stop: Value) -> None:
+        """Write the results of columns `first` to `stop`."""
 
     def _side_by_side(self, a: Value) -> None:
         """Set the rows of a, copied to the scratch memory where their elements lie apart."""
@@ -86,22 +82,6 @@ class _Chunk(ABC):
         start = k.select(is_plain, a, self.copy)
         pitch = k.select(is_plain, self.get("a_row"), count)
         self.a = [start + pitch * row for row in range(self.height)]
-
-    def _sum(self, column: Value, registers: int, valid: Value | None = None) -> None:
-        """Write the results of `registers` registers of columns from `column` on."""
-        k = self.k
-        blocks = k.maximum((self.get("k") + self.get("k_block") - 1) // self.get("k_block"), 1)
-        with k.loop(blocks) as turn:
-            start = turn.index * self.get("k_block")
-            count = k.minimum(self.get("k_block"), self.get("k") - start)
-            sums = self._block(start, count, column, registers, valid)
-            self._write(sums, column, valid, turn.index > 0)
-
-    @abstractmethod
-    def _block(
-        self, start: Value, count: Value, column: Value, registers: int, valid: Value | None
-    ) -> list[Value]:
-        """Return the sums over k from `start` on, `registers` for each row of the result."""
 
     def _step(self, sums: list[Value], at: int, row: list[Value], a: list[Value]) -> list[Value]:
         """Return the sums after k `at`, whose registers of b are `row`."""
@@ -151,9 +131,26 @@ class _AlongColumns(_Chunk):
 
     wide = 16
 
+    def _columns(self, first: Value, stop: Value) -> None:
+        k, together = self.k, max(1, self.wide // self.height)
+        wide = together * self.lanes
+        whole = first + (stop - first) // wide * wide
+        with k.loop(whole, start=first, step=wide) as turn:
+            self._all_blocks(turn.index, together, None)
+        with k.loop(stop, start=whole, step=self.lanes) as turn:
+            self._all_blocks(turn.index, 1, k.minimum(stop - turn.index, self.lanes))
+
+    def _all_blocks(self, column: Value, registers: int, valid: Value | None) -> None:
+        k, block = self.k, self.get("k_block")
+        with k.loop(k.maximum(self.get("k"), 1), step=block) as turn:
+            count = k.minimum(block, self.get("k") - turn.index)
+            sums = self._block(turn.index, count, column, registers, valid)
+            self._write(sums, column, valid, turn.index > 0)
+
     def _block(
         self, start: Value, count: Value, column: Value, registers: int, valid: Value | None
     ) -> list[Value]:
+        """Return the sums over `count` k from `start` on, `registers` for each row."""
         k, pitch = self.k, self.get("b_row")
         first = self.b + (start * pitch + column)
         carry = [first, *([k.zeros(self.scalar)] * (registers * self.height))]
@@ -170,70 +167,138 @@ class _AlongColumns(_Chunk):
         return self.k.load_first(source, valid)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A run of k for one register of columns: a and b at its start, its length."""
+
+    b: Value
+    a: list[Value]
+    count: Value
+
+
 @final
 class _AlongSums(_Chunk):
-    """The k of one column lie side by side: squares of k and columns are transposed."""
+    """The k of one column lie side by side: squares of k and columns are transposed.
 
-    wide = W
+    A sum is one chain of FMAs, so two go together: of two blocks of k, or of two registers of
+    columns where k has one block. (Many columns at once would meet in one set of the first cache.)
+    """
 
-    def _block(
-        self, start: Value, count: Value, column: Value, registers: int, valid: Value | None
-    ) -> list[Value]:
+    wide = 2
+
+    def _columns(self, first: Value, stop: Value) -> None:
         k, lanes = self.k, self.lanes
-        whole = count // lanes * lanes
-        first = self.b + (column * self.get("b_column") + start)
-        carry = [first, *([k.zeros(self.scalar)] * (registers * self.height))]
-        with k.loop(whole, step=lanes, carry=carry) as turn:
-            here, *sums = turn.carried
-            a = [line + (start + turn.index) for line in self.a]
-            for register, sources in enumerate(self._sources(here, registers, valid)):
-                if D:
-                    for source in sources:
-                        k.prefetch(source + D * lanes, level=L)
-                columns = k.load_transposed(sources)
-                sums = self._square(sums, register, registers, columns, a)
-            turn.next = [here + lanes, *sums]
-        return self._rest(turn.results, count - whole, start + whole, registers, valid)
+        whole = first + (stop - first) // lanes * lanes
+        pairs = first + (stop - first) // (2 * lanes) * (2 * lanes)
+        with k.either(self.get("k") <= self.get("k_block")) as (one_block, blocks):
+            with one_block:
+                with k.loop(pairs, start=first, step=2 * lanes) as turn:
+                    self._two_registers(turn.index)
+                with k.loop(whole, start=pairs, step=lanes) as turn:
+                    self._one(k.integer(0), turn.index, None)
+            with blocks, k.loop(whole, start=first, step=lanes) as turn:
+                self._pairs_of_blocks(turn.index)
+        with k.when(whole < stop):
+            self._all_blocks(whole, stop - whole)
 
-    def _sources(self, here: Value, registers: int, valid: Value | None) -> list[list[Value]]:
-        """Return where each column starts, for each register of columns."""
-        k, step = self.k, self.get("b_column")
-        sources = []
-        for number in range(registers * self.lanes):
-            sources.append(here)
-            if valid is not None:
-                step = k.select(valid > number + 1, self.get("b_column"), k.integer(0))
-            here = here + step
-        return [sources[at : at + self.lanes] for at in range(0, len(sources), self.lanes)]
+    def _two_registers(self, column: Value) -> None:
+        zero = self.k.integer(0)
+        streams = [self._stream(zero, column + place) for place in (0, self.lanes)]
+        for place, sums in zip((0, self.lanes), self._sums(streams, None), strict=True):
+            self._write(sums, column + place, None, zero > 0)
 
-    def _square(
-        self, sums: list[Value], register: int, registers: int, columns: list[Value], a: list[Value]
-    ) -> list[Value]:
-        """Return the sums with the products of a square added to those of one register."""
-        mine = sums[register::registers]
-        for at, column in enumerate(columns):
-            mine = self._step(mine, at, [column], a)
-        done = list(sums)
-        done[register::registers] = mine
+    def _pairs_of_blocks(self, column: Value) -> None:
+        k, block = self.k, self.get("k_block")
+        last = self.get("k") - block
+        with k.loop(last, step=2 * block) as turn:
+            starts = [turn.index, turn.index + block]
+            sums = self._sums([self._stream(start, column) for start in starts], None)
+            for start, total in zip(starts, sums, strict=True):
+                self._write(total, column, None, start > 0)
+        blocks = (self.get("k") + block - 1) // block
+        with k.when((blocks % 2).equals(1)):
+            self._one((blocks - 1) * block, column, None)
+
+    def _all_blocks(self, column: Value, valid: Value) -> None:
+        count, block = self.k.maximum(self.get("k"), 1), self.get("k_block")
+        with self.k.loop(count, step=block) as turn:
+            self._one(turn.index, column, valid)
+
+    def _one(self, start: Value, column: Value, valid: Value | None) -> None:
+        (sums,) = self._sums([self._stream(start, column)], valid)
+        self._write(sums, column, valid, start > 0)
+
+    def _stream(self, start: Value, column: Value) -> _Stream:
+        count = self.k.minimum(self.get("k_block"), self.get("k") - start)
+        b = self.b + (column * self.get("b_column") + start)
+        return _Stream(b, [line + start for line in self.a], count)
+
+    def _sums(self, streams: list[_Stream], valid: Value | None) -> list[list[Value]]:
+        """Return the sums of each stream: together as far as the last one goes, then alone."""
+        k, lanes = self.k, self.lanes
+        together = streams[-1].count // lanes * lanes
+        zeros = [[k.zeros(self.scalar)] * self.height for _ in streams]
+        sums = self._squares(streams, zeros, k.integer(0), together, valid)
+        done = []
+        for stream, mine in zip(streams, sums, strict=True):
+            whole = stream.count // lanes * lanes
+            (mine,) = self._squares([stream], [mine], together, whole, valid)
+            done.append(self._rest(stream, mine, whole, valid))
         return done
 
+    def _squares(
+        self, streams: list[_Stream], sums: list[list[Value]], start: Value, stop: Value,
+        valid: Value | None,
+    ) -> list[list[Value]]:  # fmt: skip
+        """Return the sums with the squares from k `start` to `stop` added."""
+        k, lanes, height = self.k, self.lanes, self.height
+        places = [self._quads(stream.b + start) for stream in streams]
+        quads = len(places[0])
+        with k.loop(stop, start=start, step=lanes, carry=sum(places + sums, [])) as turn:
+            following: list[Value] = []
+            done: list[Value] = []
+            for number, stream in enumerate(streams):
+                here = turn.carried[number * quads :][:quads]
+                first = len(streams) * quads + number * height
+                mine = turn.carried[first : first + height]
+                a = [line + turn.index for line in stream.a]
+                for at, column in enumerate(k.load_transposed(self._sources(here, valid))):
+                    mine = self._step(mine, at, [column], a)
+                following += [place + lanes for place in here]
+                done += mine
+            turn.next = following + done
+        results = turn.results[len(streams) * quads :]
+        return [results[at : at + height] for at in range(0, len(results), height)]
+
+    def _quads(self, b: Value) -> list[Value]:
+        """Return where every fourth column starts: x86 adds up to three strides on its own."""
+        step = self.get("b_column")
+        return [b + step * column for column in range(0, self.lanes, 4)]
+
+    def _sources(self, quads: list[Value], valid: Value | None) -> list[Value]:
+        """Return where each column starts; those past `valid` are read as the last one."""
+        k, step = self.k, self.get("b_column")
+        columns = range(self.lanes)
+        if valid is None:
+            return [quads[column // 4] + step * (column % 4) for column in columns]
+        return [quads[0] + step * k.minimum(k.integer(column), valid - 1) for column in columns]
+
     def _rest(
-        self, results: list[Value], count: Value, start: Value, registers: int, valid: Value | None
+        self, stream: _Stream, sums: list[Value], whole: Value, valid: Value | None
     ) -> list[Value]:
-        """Return the sums with the last `count` k, fewer than a square has."""
+        """Return the sums with the last k, fewer than a square has."""
         k, lanes = self.k, self.lanes
-        here, *sums = results
-        spare = k.stack(self.scalar, max(2, registers * lanes * lanes))
+        count = stream.count - whole
+        spare = k.stack(self.scalar, max(2, lanes * lanes))
         with k.when(count > 0):
-            for register, sources in enumerate(self._sources(here, registers, valid)):
-                rows = [k.load_first(source, count) for source in sources]
-                for at, column in enumerate(k.transpose(rows)):
-                    spare.store((at * registers + register) * lanes, column)
+            sources = self._sources(self._quads(stream.b + whole), valid)
+            rows = [k.load_first(source, count) for source in sources]
+            for at, column in enumerate(k.transpose(rows)):
+                spare.store(at * lanes, column)
         with k.loop(count, carry=sums) as turn:
-            line = spare + turn.index * (registers * lanes)
-            row = [line.load(v * lanes, lanes=lanes) for v in range(registers)]
-            a = [left + (start + turn.index) for left in self.a]
-            turn.next = self._step(turn.carried, 0, row, a)
+            row = (spare + turn.index * lanes).load(0, lanes=lanes)
+            a = [line + (whole + turn.index) for line in stream.a]
+            turn.next = self._step(turn.carried, 0, [row], a)
         return turn.results
 
 

@@ -78,7 +78,7 @@ def total(x: NDArray, op: Reduction, *, keepdims: bool | None = None) -> NDArray
     keep = op.keepdims if keepdims is None else keepdims
     whole = x if x.flags.c_contiguous else np.array(x, order="C")
     if not axes or axes[-1] == x.ndim - 1 or x.size == 0 or x.dtype.kind not in "fc":
-        return np.add.reduce(whole, axis=axes, dtype=x.dtype, keepdims=keep)
+        return whole.sum(axis=axes, dtype=x.dtype, keepdims=keep)
     return _down(_columns(whole, axes)).reshape(reduced_shape(x.shape, axes, keep))
 
 

@@ -1,6 +1,7 @@
 """Running sums, products and extremes along an axis."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
@@ -17,6 +18,8 @@ from lamina.ops.gathering import GatherAdd
 from lamina.ops.halves import widened
 from lamina.ops.movement import flip
 from lamina.ops.registry import OUT, Op, Value, define
+
+_LANES = 32
 
 
 class Running(NamedTuple):
@@ -40,8 +43,7 @@ class CumulativeSum(Op):
         return inputs[0]
 
     def ref(self, *inputs: NDArray) -> NDArray:
-        x = widened(inputs[0])
-        return np.cumsum(x, axis=self.axis, dtype=x.dtype)
+        return _accumulated(np.add, widened(inputs[0]), self.axis)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (flip(self(flip(grad, self.axis)), self.axis),)
@@ -64,8 +66,7 @@ class CumulativeProduct(Op):
         return inputs[0]
 
     def ref(self, *inputs: NDArray) -> NDArray:
-        x = widened(inputs[0])
-        return np.cumprod(x, axis=self.axis, dtype=x.dtype)
+        return _accumulated(np.multiply, widened(inputs[0]), self.axis)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -128,14 +129,27 @@ class CumulativeExtreme(Op):
     def ref(self, *inputs: NDArray) -> tuple[NDArray, NDArray]:
         (x,) = inputs
         fold = np.maximum if self.kind == "max" else np.minimum
-        values = fold.accumulate(x, axis=self.axis)
+        values = _accumulated(fold, x, self.axis)
         column = (-1, *(1,) * (x.ndim - self.axis - 1))
         places = np.arange(x.shape[self.axis]).reshape(column)
         met = np.where((x == values) | (x != x), places, 0)
-        return values, np.maximum.accumulate(met, axis=self.axis)
+        return values, _accumulated(np.maximum, met, self.axis)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (GatherAdd(self.axis, inputs[0].shape)(grad[0], out[1]),)
+
+
+def _accumulated(fold: np.ufunc, x: NDArray, axis: int) -> NDArray:
+    """Return what `fold` has made of the elements so far, at each place of the axis."""
+    behind = prod(x.shape[axis + 1 :])
+    if behind < _LANES:
+        return fold.accumulate(x, axis=axis, dtype=x.dtype)
+    # numpy goes down each lane alone, a cache line for every element.
+    out: NDArray = np.array(x, order="C")
+    lanes = np.moveaxis(out, axis, 0)
+    for place in range(1, len(lanes)):
+        fold(lanes[place - 1], lanes[place], out=lanes[place])
+    return out
 
 
 def _moved_up(x: Value, axis: int, first: float) -> Value:

@@ -47,6 +47,8 @@ def asarray(
         wanted = obj.dtype if dtype is None else dtypes.as_dtype(dtype)
         if wanted is obj.dtype:
             return obj.clone() if copy else obj
+    if isinstance(obj, bytes):
+        obj = memoryview(obj)  # numpy takes bytes themselves for a text
     shares = isinstance(obj, Tensor | np.ndarray) or hasattr(obj, "__dlpack__") or _has_buffer(obj)
     source = obj if not shares or isinstance(obj, Tensor | np.ndarray) else np.asarray(obj)
     array = array_of(source, dtype, copy=bool(copy))

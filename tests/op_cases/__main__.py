@@ -8,7 +8,16 @@ from . import CASES, OPS
 
 def main() -> None:
     """Print for every op how far it is checked, and the sums."""
-    table = Table("op", "cases", "dtypes", "reference", "first", "second", title="Ops and checks")
+    table = Table(
+        "op",
+        "cases",
+        "dtypes",
+        "reference",
+        "first",
+        "second",
+        "why no further",
+        title="Ops and checks",
+    )
     totals = [0, 0, 0]
     for name in sorted(OPS):
         rows = CASES.get(name, [])
@@ -17,7 +26,8 @@ def main() -> None:
         totals = [total + one for total, one in zip(totals, reached, strict=True)]
         swept = {dtype for case in rows for dtype in case.swept}
         marks = ["✓" if one else "–" for one in reached]
-        table.add_row(name, str(len(rows)), str(len(swept)), *marks)
+        reasons = {case.why_order for case in rows if order < 2 and case.why_order}
+        table.add_row(name, str(len(rows)), str(len(swept)), *marks, "; ".join(sorted(reasons)))
     console = Console()
     console.print(table)
     differentiable = sum(bool(op.differentiable) for op in OPS.values())

@@ -59,6 +59,16 @@ CASES = [
         shapes=EMPTY,
     ),
     Case(
+        ops.CumulativeSum(0),
+        (normal(5, 40),),
+        step_by_step(lambda last, x: last + x, 0),
+        ulp=4,
+        why="four additions",
+        scale=4,
+        half_ulp=0.6,
+        label="lanes",
+    ),
+    Case(
         ops.CumulativeProduct(2),
         (with_zeros(*SHAPE),),
         step_by_step(lambda last, x: last * x, 2),
