@@ -1,32 +1,5 @@
 """The `lamina` command."""
 
-import sys
-
-import click
-from rich.console import Console
-
-from lamina.cli.doctor import doctor
-from lamina.cli.quickstart import quickstart
-from lamina.errors import LaminaError
-from lamina.version import __version__
+from lamina.cli.commands import main
 
 __all__ = ["main"]
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="lamina")
-def commands() -> None:
-    """Train, look into and run neural networks on this machine's CPU."""
-
-
-commands.add_command(quickstart)
-commands.add_command(doctor)
-
-
-def main() -> None:
-    """Run the command line; an error of Lamina's own is one line, not a traceback."""
-    try:
-        commands()
-    except LaminaError as error:
-        Console(stderr=True).print(f"[red]lamina:[/red] {error}", highlight=False)
-        sys.exit(1)

@@ -15,12 +15,13 @@ from lamina.kernels.peak import fma_peak, memory_bandwidth
 from lamina.memory import stats
 from lamina.version import __version__
 
+_SIMD_FEATURES = ("sse", "avx", "fma", "f16c", "amx", "neon", "asimd", "sve")
 _PACKAGES = ("numpy", "llvmlite", "ml_dtypes", "protobuf", "rich", "click", "matplotlib", "pillow")
 
 
 @click.command()
 def doctor() -> None:
-    """Print processor, SIMD target, cores, caches, measured peaks, versions and folders."""
+    """Print what this machine offers, measured, and what Lamina uses."""
     console = Console()
     console.print(_table("Processor", _processor()))
     with console.status("measuring the FMA peak and the memory bandwidth"):
@@ -43,17 +44,20 @@ def _processor() -> list[tuple[str, str]]:
     here = cpu.describe()
     target = host_target()
     forced = " (forced by LAMINA_TARGET)" if settings.target else ""
-    known = sorted({f for t in TARGETS.values() for f in t.features})
+    shown = sorted(f for f in here.features if f.startswith(_SIMD_FEATURES))
     quota = cpu.cgroup_quota()
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else here.cores
     return [
         ("name", f"{here.name} ({here.arch})"),
-        ("features", " ".join(f for f in known if f in here.features) or "none that kernels use"),
+        ("features", " ".join(shown) or "none of SIMD"),
         ("SIMD target", f"{target.name}: {target.vector_bytes * 8} bits{forced}"),
-        ("other targets", " ".join(t.name for t in TARGETS.values() if runs_here(t))),
+        ("usable targets", " ".join(t.name for t in TARGETS.values() if runs_here(t))),
         ("cores", f"{here.cores}, {affinity} by affinity, {_quota(quota)} by cgroup quota"),
         ("threads", f"{threads.num_threads()} (LAMINA_NUM_THREADS, lamina.set_num_threads)"),
-        ("caches", f"L1 {_kib(here.l1_bytes)}, L2 {_kib(here.l2_bytes)}, L3 {_kib(here.l3_bytes)}"),
+        (
+            "caches",
+            f"L1 {_cache(here.l1_bytes)}, L2 {_cache(here.l2_bytes)}, L3 {_cache(here.l3_bytes)}",
+        ),
     ]
 
 
@@ -61,8 +65,12 @@ def _quota(quota: float | None) -> str:
     return "no limit" if quota is None else f"{quota:g}"
 
 
-def _kib(size: int) -> str:
-    return f"{size >> 10} KiB" if size else "unknown"
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 1 << 20 else f"{size / 2**10:.0f} KiB"
+
+
+def _cache(size: int) -> str:
+    return _size(size) if size else "unknown"
 
 
 def _measured() -> list[tuple[str, str]]:
@@ -91,9 +99,9 @@ def _folders() -> list[tuple[str, str]]:
     held = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) if folder.exists() else 0
     pool = stats()
     return [
-        ("kernel cache", f"{folder}: {_kib(held)} of at most {_kib(settings.cache_bytes)}"),
+        ("kernel cache", f"{folder}: {_size(held)} of at most {_size(settings.cache_bytes)}"),
         (
             "tensor pool",
-            f"{_kib(pool.live)} live, {_kib(pool.idle)} idle, keeps {_kib(settings.pool_bytes)}",
+            f"{_size(pool.live)} live, {_size(pool.idle)} idle, keeps {_size(settings.pool_bytes)}",
         ),
     ]
