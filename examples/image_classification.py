@@ -31,7 +31,7 @@ fit(
     DataLoader(digits("train"), batch_size=32, shuffle=True),
     loss=F.cross_entropy,
     optimizer=optim.Adam(model.parameters(), lr=3e-3),
-    epochs=8,
+    epochs=15,
     metric=accuracy,
     show="nothing",
 )

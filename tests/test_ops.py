@@ -20,12 +20,14 @@ from op_cases.differences import (
     tensors_of,
     weighted,
 )
+from op_cases.drawing import normal
 from op_cases.layouts import SAME, contiguous, repeated
 
 import lamina
 from lamina import autograd
 from lamina.dtypes import DTYPES
 from lamina.memory import Spec
+from lamina.ops.pointwise import Elementwise
 from lamina.ops.registry import View, spec_of
 
 ROWS = [case for rows in CASES.values() for case in rows]
@@ -213,3 +215,31 @@ def test_a_view_shares_memory(case: Case) -> None:
     (array,) = case.draw(generator_of(case), "float32")
     x = lamina.from_numpy(contiguous(array))
     assert np.shares_memory(case.op(x).numpy(), x.numpy())
+
+
+def sine(value: Any, slope: Any) -> Case:
+    """A case of an op that claims to be the sine."""
+    op = Elementwise("claimed_sine", value, lambda g, out, x: (g * slope(x),))
+    return Case(op, (normal(3, 4),), np.sin, ulp=4, why="as sin", half_ulp=1)
+
+
+def test_the_loop_passes_a_right_op() -> None:
+    right = sine(np.sin, lambda x: x.cos())
+    test_matches_the_oracle(right)
+    test_first_derivative(right)
+    test_second_derivative(right)
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "slope", "said"),
+    [
+        (test_matches_the_oracle, lambda x: np.sin(x) * (1 + 3e-15), None, "ULP of float64"),
+        (test_matches_the_oracle, lambda x: np.sin(x).T.copy().T[::-1], None, "elements are off"),
+        (test_first_derivative, np.sin, lambda x: x.cos() * 1.00001, "by differences"),
+        (test_second_derivative, np.sin, lambda x: x.detach().cos(), "second derivative"),
+        (test_special_values, lambda x: np.sin(x) + 0.0, None, "sign of zero"),
+    ],
+)
+def test_the_loop_fails_a_wrong_op(check: Any, value: Any, slope: Any, said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        check(sine(value, slope))

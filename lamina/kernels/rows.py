@@ -28,8 +28,6 @@ _FIELDS = (
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _BATCH_AXES = len(_FIELDS)
-import os
-D, L = map(int, os.environ.get("EXP", "0,2").split(","))
 _BYTES_WORTH_A_THREAD = 1 << 20
 _CHUNKS_A_THREAD = 4
 MOST_ROWS = 8
@@ -264,9 +262,6 @@ class _AlongSums(_Chunk):
                 first = len(streams) * quads + number * height
                 mine = turn.carried[first : first + height]
                 a = [line + turn.index for line in stream.a]
-                if D:
-                    for source in self._sources(here, valid):
-                        k.prefetch(source + D * lanes, level=L)
                 for at, column in enumerate(k.load_transposed(self._sources(here, valid))):
                     mine = self._step(mine, at, [column], a)
                 following += [place + lanes for place in here]

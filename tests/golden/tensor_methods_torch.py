@@ -1,4 +1,4 @@
-"""Writes tensor_methods.npz with PyTorch: `python tensor_methods_torch.py`, where it is installed."""
+"""Writes tensor_methods.npz with PyTorch: run `python tensor_methods_torch.py` where it is."""
 
 from pathlib import Path
 
