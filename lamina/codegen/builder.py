@@ -405,9 +405,10 @@ class Builder:
         """Return a register for each segment of half a row, from registers of two half rows."""
         if len(pairs) == 1:
             return pairs
+        a, b = pairs
         starts = range(0, 8 * segment, 2 * segment)
         return [
-            self.shuffle(*pairs, [start + lane for start in starts for lane in places])
+            self.shuffle(a, b, [start + lane for start in starts for lane in places])
             for places in (range(segment), range(segment, 2 * segment))
         ]
 

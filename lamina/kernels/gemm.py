@@ -39,10 +39,11 @@ def _plan(dtypes: tuple[str, ...], out: Layout, a: Layout, b: Layout, workers: i
     itemsize = SCALARS[dtypes[0]].bytes
     bases = zip((OUT, LEFT, RIGHT), (out, a, b), strict=True)
     views = [View(Place(base, 0), *layout, itemsize) for base, layout in bases]
-    if _is_turned(views[0]):
+    if _is_turned(views[0], views[1]):
         views = [_turned(views[0]), _turned(views[2]), _turned(views[1])]
     axes = zip(out[0][:-2], *(view.strides[:-2] for view in views), strict=True)
-    return Plan(tuple(_steps(dtypes[0], views, coalesce(list(axes)))))
+    batch = _folded(views, coalesce(list(axes)))
+    return Plan(tuple(_steps(dtypes[0], views, batch)))
 
 
 def _check(dtypes: tuple[str, ...], out: Shape, a: Shape, b: Shape) -> None:
@@ -65,10 +66,34 @@ def _turned(view: View) -> View:
     )
 
 
-def _is_turned(out: View) -> bool:
-    """Return whether outᵀ = bᵀ·aᵀ is the better product: its rows are what lies side by side."""
+def _is_turned(out: View, a: View) -> bool:
+    """Return whether outᵀ = bᵀ·aᵀ is the better product: its rows are few, or lie side by side."""
     (m, n), (row, column) = out.shape[-2:], out.strides[-2:]
-    return m > 1 and (n == 1 or (row == 1 and column != 1))
+    if min(m, n) <= MOST_ROWS:
+        return n < m and (n == 1 or 1 in a.strides[-2:])
+    return row == 1 and column != 1
+
+
+def _folded(views: list[View], batch: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Take batch axes that b does not have as further rows of `views`; return the other axes."""
+    while batch and batch[-1][3] == 0:
+        size, *strides = batch[-1]
+        m = views[0].shape[-2]
+        if any(m > 1 and step != m * view.strides[-2] for view, step in zip(views[:2], strides)):
+            break
+        for place, step in enumerate(strides[:2]):
+            view = views[place]
+            views[place] = replace(
+                view,
+                shape=(*view.shape[:-2], size * m, view.shape[-1]),
+                strides=(
+                    *view.strides[:-2],
+                    step if m == 1 else view.strides[-2],
+                    view.strides[-1],
+                ),
+            )
+        batch = batch[:-1]
+    return batch
 
 
 def _steps(dtype: str, views: list[View], batch: list[tuple[int, ...]]) -> list[Step]:

@@ -9,6 +9,7 @@ matrix kernel, blocks of k included, so that a row has the same bits whichever k
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import chain
 from typing import final
 
 from lamina.codegen import jit, threads
@@ -18,7 +19,7 @@ from lamina.codegen.types import Pointer, Scalar, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.direct import locate
 from lamina.kernels.launch import Place, Step, argument_block
-from lamina.kernels.operand import Axes, flat, product
+from lamina.kernels.operand import Axes, Shape, flat, product
 from lamina.kernels.scalars import SCALARS
 from lamina.kernels.tiles import k_block, tile_for
 
@@ -28,7 +29,7 @@ _FIELDS = (
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _BATCH_AXES = len(_FIELDS)
-_BYTES_WORTH_A_THREAD = 1 << 20
+_BYTES_WORTH_A_THREAD = 4 << 20
 _CHUNKS_A_THREAD = 4
 MOST_ROWS = 8
 
@@ -254,7 +255,7 @@ class _AlongSums(_Chunk):
         k, lanes, height = self.k, self.lanes, self.height
         places = [self._quads(stream.b + start) for stream in streams]
         quads = len(places[0])
-        with k.loop(stop, start=start, step=lanes, carry=sum(places + sums, [])) as turn:
+        with k.loop(stop, start=start, step=lanes, carry=[*chain(*places, *sums)]) as turn:
             following: list[Value] = []
             done: list[Value] = []
             for number, stream in enumerate(streams):
@@ -333,9 +334,9 @@ class FewRows:
     m: int
     n: int
     k: int
-    out_strides: tuple[int, int]
-    a_strides: tuple[int, int]
-    b_strides: tuple[int, int]
+    out_strides: Shape
+    a_strides: Shape
+    b_strides: Shape
     batch: Axes
 
     def step(self) -> Step:

@@ -126,3 +126,38 @@ def test_wrong_dtypes_and_shapes():
         product(a, b[:-1])
     with pytest.raises(ShapeError, match="two axes"):
         gemm(ArrayOperand(a[0]), ArrayOperand(a), ArrayOperand(b))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [1, 2, 8, 9])
+def test_few_rows(each_target, rows, dtype):
+    for n in (1, 7, 16, 33, 300):
+        for k in (0, 1, 15, 16, 40, 530):
+            a, b = matrices(rows, n, k, dtype)
+            for layout in LAYOUTS.values():
+                check(a, layout(b), layout(np.full((rows, n), np.nan, dtype)))
+                check(layout(b).swapaxes(0, 1), a.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("weights", ["contiguous", "transposed"])
+@pytest.mark.parametrize("k", [37, 255, 300, 800])
+def test_a_batch_of_rows_has_the_bits_of_each(team, each_target, weights, k):
+    a, b = matrices(12, 75, k)
+    b = LAYOUTS[weights](b)
+    whole = product(a, b)
+    for count in (1, 2):
+        threads.set_num_threads(count)
+        for batch in ((12, 1), (4, 3), (3, 4), (1, 12)):
+            part = product(a.reshape(*batch, k), np.broadcast_to(b, (batch[0], *b.shape)))
+            assert part.tobytes() == whole.tobytes()
+        turned = product(b.swapaxes(0, 1), a[:3].swapaxes(0, 1))
+        assert turned.swapaxes(0, 1).tobytes() == whole[:3].tobytes()
+
+
+def test_few_rows_on_several_threads(team):
+    a, b = matrices(1, 3000, 900)
+    threads.set_num_threads(1)
+    alone = [product(a, layout(b)).tobytes() for layout in LAYOUTS.values()]
+    threads.set_num_threads(3)
+    assert [product(a, layout(b)).tobytes() for layout in LAYOUTS.values()] == alone
+    assert len(set(alone)) == 1
