@@ -178,7 +178,10 @@ def _start(flow: _Flow, tensors: Sequence[Tensor], grads: Sequence[Tensor | None
                 "pass one, or reduce to a scalar first"
             )
         start = tensor.ones_like() if seed is None else seed
-        _check_shape(start, tensor.array.shape, "the gradient given")
+        if start.shape != tensor.array.shape:
+            raise ShapeError(
+                f"the gradient given has shape {start.shape}; expected {tensor.array.shape}"
+            )
         flow.send(source_of(tensor), start)
 
 
@@ -211,13 +214,12 @@ def _derivatives(
             continue
         value = result() if callable(result) else result
         spec = node.specs[place]
-        _check_shape(value, spec.shape, f"the gradient of input {place} of {node.op.name}")
+        if value.shape != spec.shape:
+            raise ShapeError(
+                f"the gradient of input {place} of {node.op.name} has shape {value.shape}; "
+                f"expected {spec.shape}"
+            )
         yield source, value if value.dtype is spec.dtype else value.to(spec.dtype)
-
-
-def _check_shape(value: Tensor, shape: tuple[int, ...], what: str) -> None:
-    if tuple(value.shape) != shape:
-        raise ShapeError(f"{what} has shape {tuple(value.shape)}; expected {shape}")
 
 
 def _accumulate(leaf: Tracked, grad: Tensor, *, keep_graph: bool) -> None:

@@ -111,7 +111,7 @@ def _keep(value: Any) -> Any:
 
 
 def _given(value: Any) -> Any:
-    return value.restore("the second run of checkpoint") if isinstance(value, Saved) else value
+    return value.restore("checkpoint") if isinstance(value, Saved) else value
 
 
 def _told(specs: list[Spec], place: int) -> str:

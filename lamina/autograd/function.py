@@ -73,7 +73,7 @@ _Pairs = list[tuple[Tensor, Tensor]]
 def _restore(node: Node, key: int, output: int | None) -> Tensor:
     assert node.saved_inputs is not None, "checked by the caller"
     source = None if output is None else (node, output)
-    tensor = node.saved_inputs[key].restore(f"backward of {node.op.name}", source)
+    tensor = node.saved_inputs[key].restore(node.op.name, source)
     return tensor if state.grad_enabled else tensor.detach()
 
 

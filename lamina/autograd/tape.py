@@ -77,18 +77,18 @@ class Saved:
             self.packed = pack(tensor.detach())
             self.array = None
 
-    def restore(self, reader: str, source: tuple["Node", int] | None = None) -> Any:
+    def restore(self, saver: str, source: tuple["Node", int] | None = None) -> Any:
         """Return the tensor, joined to the history it had, or to `source` where that is given.
 
-        GradientError where it was written since; the text names its `reader`.
+        GradientError where it was written since; the text names its `saver`.
         """
         array = self.array if self.unpack is None else self.unpack(self.packed).array
         assert array is not None, "dropped by the pack hook, so there is an unpack"
         if self.unpack is None and array.storage.version != self.version:
             raise GradientError(
-                f"a tensor of shape {array.shape} that {reader} needs was written in place after "
-                f"it was saved (version {array.storage.version}, expected {self.version}); "
-                "clone() it before the write"
+                f"a tensor of shape {array.shape} that {saver} saved for its derivative was "
+                f"written in place since (version {array.storage.version}, expected "
+                f"{self.version}); clone() it before the write"
             )
         if self.leaf is not None:
             return self.leaf
@@ -130,16 +130,14 @@ class Node:
                 f"the graph through {self.op.name} was freed by an earlier backward; "
                 "pass retain_graph=True to that one"
             )
-        reader = f"the derivative of {self.op.name}"
-        return [
-            saved[i].restore(reader) if i in saved else spec for i, spec in enumerate(self.specs)
-        ]
+        name = self.op.name
+        return [saved[i].restore(name) if i in saved else spec for i, spec in enumerate(self.specs)]
 
     def output(self) -> Any:
         """Return what `vjp` gets for the output (a tuple for several)."""
-        reader = f"the derivative of {self.op.name}"
-        saved = enumerate(self.saved_outputs)
-        found = [s.restore(reader, (self, i)) for i, s in saved] or list(self.outputs)
+        name = self.op.name
+        found: list[Any] = [s.restore(name, (self, i)) for i, s in enumerate(self.saved_outputs)]
+        found = found or list(self.outputs)
         return tuple(found) if len(found) > 1 else found[0]
 
     def free(self) -> None:

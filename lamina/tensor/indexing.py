@@ -11,7 +11,6 @@ from lamina.errors import (
     AxisError,
     DTypeError,
     IndexingError,
-    LaminaError,
     ShapeError,
 )
 from lamina.memory import Array
@@ -179,12 +178,7 @@ def _source(value: Any, dtype: DType) -> NDArray:
     is_tensor = isinstance(value, Indexing)
     if not isinstance(value, Indexing | np.ndarray | list | tuple):
         dtype_beside(value, dtype)
-    try:
-        source = value.array.numpy() if is_tensor else array_of(value, dtype, copy=False).numpy()
-    except LaminaError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise DTypeError(f"a {dtype.name} tensor cannot hold what was given: {error}") from None
+    source = value.array.numpy() if is_tensor else array_of(value, dtype, copy=False).numpy()
     if source.dtype.kind == "c" and not dtype.is_complex:
         raise DTypeError(
             f"{source.dtype} given for a {dtype.name} tensor; take its real part first"

@@ -153,7 +153,7 @@ def test_saved_tensors_are_freed_and_checked_like_those_of_an_op() -> None:
     y = x * 1.0
     out = Cube.apply(y).sum()
     y.add_(1.0)
-    with pytest.raises(GradientError, match="backward of Cube needs was written in place"):
+    with pytest.raises(GradientError, match="Cube saved for its derivative was written in place"):
         out.backward()
     out = Cube.apply(x).sum()
     out.backward()
