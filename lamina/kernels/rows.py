@@ -13,9 +13,9 @@ from itertools import chain
 from typing import final
 
 from lamina.codegen import jit, threads
-from lamina.codegen.builder import Builder, KernelModule
+from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import host_target
-from lamina.codegen.types import Pointer, Scalar, i8, i64
+from lamina.codegen.types import Pointer, Scalar, Type, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.direct import locate
 from lamina.kernels.launch import Place, Step, argument_block
@@ -34,151 +34,233 @@ _CHUNKS_A_THREAD = 4
 MOST_ROWS = 8
 
 
-class _Chunk(ABC):
-    """Emits the work on one chunk of columns."""
+class _Sums:
+    """What both ways have in common: the step of the sums, and where they go."""
 
-    # How many registers of columns a chunk is a multiple of.
-    wide: int
-
-    def __init__(
-        self, k: Builder, scalar: Scalar, height: int, args: Value, scratch: Value
-    ) -> None:
+    def __init__(self, k: Builder, scalar: Scalar, height: int, args: Value) -> None:
         self.k = k
         self.scalar = scalar
         self.height = height
         self.args = args
         self.lanes = k.target.lanes(scalar)
-        self.copy = k.cast_pointer(scratch, scalar)
 
     def get(self, name: str) -> Value:
         return self.args[_SLOT[name]]
 
-    def run(self, number: Value) -> None:
-        """Work on chunk `number`: its batch, then its columns, as many together as are left."""
-        k = self.k
-        batch, part = number // self.get("n_chunks"), number % self.get("n_chunks")
-        starts = locate(k, self.args, _BATCH_AXES, batch, 3)
-        self.out, a, self.b = (
-            k.pointer_at(self.get(name), self.scalar) + start
-            for name, start in zip(("out", "a", "b"), starts, strict=True)
-        )
-        self._side_by_side(a)
-        first = part * self.get("n_chunk")
-        stop = k.minimum(first + self.get("n_chunk"), self.get("n"))
-        self._columns(first, stop)
+    def zeros(self, registers: int) -> list[Value]:
+        return [self.k.zeros(self.scalar)] * (registers * self.height)
 
-    @abstractmethod
-    def _columns(self, first: Value, stop: Value) -> None:
-        """Write the results of columns `first` to `stop`."""
-
-    def _side_by_side(self, a: Value) -> None:
-        """Set the rows of a, copied to the scratch memory where their elements lie apart."""
-        k, step, count = self.k, self.get("a_column"), self.get("k")
-        is_plain = step.equals(1)
-        with k.when(is_plain.equals(0)):
-            for row in range(self.height):
-                source = a + self.get("a_row") * row
-                with k.loop(count) as turn:
-                    self.copy[count * row + turn.index] = source[turn.index * step]
-        start = k.select(is_plain, a, self.copy)
-        pitch = k.select(is_plain, self.get("a_row"), count)
-        self.a = [start + pitch * row for row in range(self.height)]
-
-    def _step(self, sums: list[Value], at: int, row: list[Value], a: list[Value]) -> list[Value]:
+    def step(self, sums: list[Value], at: int, row: list[Value], a: list[Value]) -> list[Value]:
         """Return the sums after k `at`, whose registers of b are `row`."""
-        k, done = self.k, []
+        k = self.k
+        done: list[Value] = []
         for line, left in enumerate(a):
             factor = k.splat(left[at])
             first = line * len(row)
             done += [k.fma(factor, right, sums[first + v]) for v, right in enumerate(row)]
         return done
 
-    def _write(self, sums: list[Value], column: Value, valid: Value | None, adds: Value) -> None:
+    def write(self, sums: list[Value], out: Value, left: Value, adds: Value) -> None:
+        """Write the sums of the columns from `out` on, of which `left` are left."""
         k, registers = self.k, len(sums) // self.height
-        left = k.integer(self.lanes) if valid is None else valid
         with k.either(self.get("out_column").equals(1)) as (side_by_side, apart):
             for context, write in ((side_by_side, self._store), (apart, self._scatter)):
                 with context:
                     for number, total in enumerate(sums):
                         row, place = divmod(number, registers)
-                        here = self.out + self.get("out_row") * row
-                        write(here, column + place * self.lanes, total, left, adds)
+                        column = self.get("out_column") * (place * self.lanes)
+                        write(out + (self.get("out_row") * row + column), total, left, adds)
 
-    def _store(self, out: Value, at: Value, total: Value, left: Value, adds: Value) -> None:
+    def _store(self, out: Value, total: Value, left: Value, adds: Value) -> None:
         k = self.k
-        with k.either(adds) as (then, otherwise):
+        with k.either(adds > 0) as (then, otherwise):
             with then:
-                k.store_first(out + at, k.load_first(out + at, left) + total, left)
+                k.store_first(out, k.load_first(out, left) + total, left)
             with otherwise:
-                k.store_first(out + at, total, left)
+                k.store_first(out, total, left)
 
-    def _scatter(self, out: Value, at: Value, total: Value, left: Value, adds: Value) -> None:
+    def _scatter(self, out: Value, total: Value, left: Value, adds: Value) -> None:
         k = self.k
         spare = k.stack(self.scalar, max(2, self.lanes))
         spare.store(0, total)
-        with k.loop(left) as lane:
-            place = (at + lane.index) * self.get("out_column")
+        with k.loop(k.minimum(left, self.lanes)) as lane:
+            place = lane.index * self.get("out_column")
+            before = k.select(adds > 0, out + place, spare)[0]
             content = spare[lane.index]
-            with k.either(adds) as (then, otherwise):
-                with then:
-                    out[place] = out[place] + content
-                with otherwise:
-                    out[place] = content
+            out[place] = k.select(adds > 0, before + content, content)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a chunk works: its batch of out and b, the rows of a side by side."""
+
+    out: Value
+    a: Value
+    a_pitch: Value
+    b: Value
+
+
+class _Columns(ABC):
+    """Emits the work on some columns of one batch."""
+
+    # How many registers of columns a chunk is a multiple of.
+    wide: int
+
+    @abstractmethod
+    def __init__(self, module: KernelModule, scalar: Scalar, height: int) -> None:
+        """Define the functions that the work calls."""
+
+    @abstractmethod
+    def run(self, sums: _Sums, place: _Place, first: Value, stop: Value) -> None:
+        """Write the results of columns `first` to `stop`."""
 
 
 @final
-class _AlongColumns(_Chunk):
+class _AlongColumns(_Columns):
     """Columns lie side by side: every k is a row of registers."""
 
     wide = 16
 
-    def _columns(self, first: Value, stop: Value) -> None:
-        k, together = self.k, max(1, self.wide // self.height)
-        wide = together * self.lanes
+    def __init__(self, module: KernelModule, scalar: Scalar, height: int) -> None:
+        self.together = max(1, self.wide // height)
+
+    def run(self, sums: _Sums, place: _Place, first: Value, stop: Value) -> None:
+        k, wide = sums.k, self.together * sums.lanes
         whole = first + (stop - first) // wide * wide
         with k.loop(whole, start=first, step=wide) as turn:
-            self._all_blocks(turn.index, together, None)
-        with k.loop(stop, start=whole, step=self.lanes) as turn:
-            self._all_blocks(turn.index, 1, k.minimum(stop - turn.index, self.lanes))
+            self._all_blocks(sums, place, turn.index, self.together, None)
+        with k.loop(stop, start=whole, step=sums.lanes) as turn:
+            self._all_blocks(sums, place, turn.index, 1, stop - turn.index)
 
-    def _all_blocks(self, column: Value, registers: int, valid: Value | None) -> None:
-        k, block = self.k, self.get("k_block")
-        with k.loop(k.maximum(self.get("k"), 1), step=block) as turn:
-            count = k.minimum(block, self.get("k") - turn.index)
-            sums = self._block(turn.index, count, column, registers, valid)
-            self._write(sums, column, valid, turn.index > 0)
+    def _all_blocks(
+        self, sums: _Sums, place: _Place, column: Value, registers: int, valid: Value | None
+    ) -> None:
+        k, block = sums.k, sums.get("k_block")
+        out = place.out + column * sums.get("out_column")
+        left = k.integer(sums.lanes) if valid is None else valid
+        with k.loop(k.maximum(sums.get("k"), 1), step=block) as turn:
+            count = k.minimum(block, sums.get("k") - turn.index)
+            b = place.b + (turn.index * sums.get("b_row") + column)
+            a = [place.a + (place.a_pitch * row + turn.index) for row in range(sums.height)]
+            sums.write(self._block(sums, a, b, count, registers, valid), out, left, turn.index)
 
     def _block(
-        self, start: Value, count: Value, column: Value, registers: int, valid: Value | None
-    ) -> list[Value]:
-        """Return the sums over `count` k from `start` on, `registers` for each row."""
-        k, pitch = self.k, self.get("b_row")
-        first = self.b + (start * pitch + column)
-        carry = [first, *([k.zeros(self.scalar)] * (registers * self.height))]
-        with k.loop(count, carry=carry) as turn:
-            here, *sums = turn.carried
-            row = [self._load(here + v * self.lanes, valid) for v in range(registers)]
-            a = [line + (start + turn.index) for line in self.a]
-            turn.next = [here + pitch, *self._step(sums, 0, row, a)]
+        self, sums: _Sums, a: list[Value], b: Value, count: Value, registers: int,
+        valid: Value | None,
+    ) -> list[Value]:  # fmt: skip
+        """Return the sums over `count` k, `registers` for each row."""
+        k, lanes = sums.k, sums.lanes
+        with k.loop(count, carry=[b, *sums.zeros(registers)]) as turn:
+            here, *totals = turn.carried
+            sources = [here + v * lanes for v in range(registers)]
+            if valid is None:
+                row = [source.load(0, lanes=lanes) for source in sources]
+            else:
+                row = [k.load_first(source, valid) for source in sources]
+            left = [line + turn.index for line in a]
+            turn.next = [here + sums.get("b_row"), *sums.step(totals, 0, row, left)]
         return turn.results[1:]
-
-    def _load(self, source: Value, valid: Value | None) -> Value:
-        if valid is None:
-            return source.load(0, lanes=self.lanes)
-        return self.k.load_first(source, valid)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """A run of k for one register of columns: a and b at its start, its length."""
+    """A run of k for one register of columns: where it starts in b and a, its length."""
 
     b: Value
-    a: list[Value]
+    a: Value
     count: Value
+    out: Value
+    adds: Value
+
+
+class _Squares:
+    """Emits the sums of one stream, or of two of as many squares, turn by turn."""
+
+    def __init__(self, sums: _Sums, streams: list[_Stream], a_pitch: Value, valid: Value) -> None:
+        self.sums = sums
+        self.k = sums.k
+        self.lanes = sums.lanes
+        self.streams = streams
+        self.a_pitch = a_pitch
+        self.valid = valid
+
+    def run(self) -> None:
+        whole = self.streams[0].count // self.lanes * self.lanes
+        totals = self._squares(whole)
+        height = self.sums.height
+        for number, stream in enumerate(self.streams):
+            mine = self._rest(stream, whole, totals[number * height :][:height])
+            self.sums.write(mine, stream.out, self.valid, stream.adds)
+
+    def _a(self, stream: _Stream, at: Value) -> list[Value]:
+        return [stream.a + (self.a_pitch * row + at) for row in range(self.sums.height)]
+
+    def _squares(self, whole: Value) -> list[Value]:
+        k, height = self.k, self.sums.height
+        starts = [self._quads(stream.b) for stream in self.streams]
+        quads, carried = len(starts[0]), len(starts[0]) * len(starts)
+        carry = [*chain(*starts), *self.sums.zeros(len(starts))]
+        with k.loop(whole, step=self.lanes, carry=carry) as turn:
+            done: list[Value] = []
+            for number, stream in enumerate(self.streams):
+                sources = self._sources(turn.carried[number * quads :][:quads])
+                mine = turn.carried[carried + number * height :][:height]
+                left = self._a(stream, turn.index)
+                for at, column in enumerate(k.load_transposed(sources)):
+                    mine = self.sums.step(mine, at, [column], left)
+                done += mine
+            turn.next = [*(place + self.lanes for place in turn.carried[:carried]), *done]
+        return turn.results[carried:]
+
+    def _quads(self, b: Value) -> list[Value]:
+        """Return where every fourth column starts: x86 adds up to three strides on its own."""
+        step, is_pair = self.sums.get("b_column"), len(self.streams) > 1
+        return [b + step * column for column in range(0, self.lanes if is_pair else 1, 4)]
+
+    def _sources(self, quads: list[Value]) -> list[Value]:
+        """Return where each column starts; of a single stream, those past `valid` as the last."""
+        k, step = self.k, self.sums.get("b_column")
+        if len(self.streams) > 1:
+            return [quads[column // 4] + step * (column % 4) for column in range(self.lanes)]
+        last = self.valid - 1
+        columns = [k.minimum(k.integer(column), last) for column in range(self.lanes)]
+        return [quads[0] + step * column for column in columns]
+
+    def _rest(self, stream: _Stream, whole: Value, totals: list[Value]) -> list[Value]:
+        """Return the sums with the last k, fewer than a square has."""
+        k, lanes = self.k, self.lanes
+        count = stream.count - whole
+        spare = k.stack(self.sums.scalar, max(2, lanes * lanes))
+        with k.when(count > 0):
+            sources = self._sources(self._quads(stream.b + whole))
+            rows = [k.load_first(source, count) for source in sources]
+            for at, column in enumerate(k.transpose(rows)):
+                spare.store(at * lanes, column)
+        with k.loop(count, carry=totals) as turn:
+            row = (spare + turn.index * lanes).load(0, lanes=lanes)
+            left = self._a(stream, whole + turn.index)
+            turn.next = self.sums.step(turn.carried, 0, [row], left)
+        return turn.results
+
+
+def _emit_streams(module: KernelModule, scalar: Scalar, height: int, count: int) -> Function:
+    """Define `_streams_<count>(args, valid, a_pitch, …b, a, count, out, adds of each)`."""
+    pointer = Pointer(scalar)
+    one: dict[str, Type] = {"b": pointer, "a": pointer, "count": i64, "out": pointer, "adds": i64}
+    parameters: dict[str, Type] = {"args": Pointer(i64), "valid": i64, "a_pitch": i64}
+    for number in range(count):
+        parameters |= {f"{name}_{number}": kind for name, kind in one.items()}
+    with module.function(f"_streams_{count}", parameters, inline="never") as opened:
+        k, args, valid, a_pitch, *values = opened
+        starts = range(0, len(values), len(one))
+        streams = [_Stream(*values[start : start + len(one)]) for start in starts]
+        _Squares(_Sums(k, scalar, height, args), streams, a_pitch, valid).run()
+        handle: Function = k.handle
+    return handle
 
 
 @final
-class _AlongSums(_Chunk):
+class _AlongSums(_Columns):
     """The k of one column lie side by side: squares of k and columns are transposed.
 
     A sum is one chain of FMAs, so two go together: of two blocks of k, or of two registers of
@@ -187,136 +269,97 @@ class _AlongSums(_Chunk):
 
     wide = 2
 
-    def _columns(self, first: Value, stop: Value) -> None:
-        k, lanes = self.k, self.lanes
-        whole = first + (stop - first) // lanes * lanes
-        pairs = first + (stop - first) // (2 * lanes) * (2 * lanes)
-        with k.either(self.get("k") <= self.get("k_block")) as (one_block, blocks):
-            with one_block:
-                with k.loop(pairs, start=first, step=2 * lanes) as turn:
-                    self._two_registers(turn.index)
-                with k.loop(whole, start=pairs, step=lanes) as turn:
-                    self._one(k.integer(0), turn.index, None)
-            with blocks, k.loop(whole, start=first, step=lanes) as turn:
-                self._pairs_of_blocks(turn.index)
-        with k.when(whole < stop):
-            self._all_blocks(whole, stop - whole)
+    def __init__(self, module: KernelModule, scalar: Scalar, height: int) -> None:
+        self.one, self.two = (_emit_streams(module, scalar, height, count) for count in (1, 2))
 
-    def _two_registers(self, column: Value) -> None:
-        zero = self.k.integer(0)
-        streams = [self._stream(zero, column + place) for place in (0, self.lanes)]
-        for place, sums in zip((0, self.lanes), self._sums(streams, None), strict=True):
-            self._write(sums, column + place, None, zero > 0)
+    def run(self, sums: _Sums, place: _Place, first: Value, stop: Value) -> None:
+        k, lanes, block = sums.k, sums.lanes, sums.get("k_block")
+        is_short = sums.get("k") <= block
+        columns = k.select(is_short, k.integer(2 * lanes), k.integer(lanes))
+        count = k.maximum(sums.get("k"), 1)
+        with k.loop(stop, start=first, step=columns) as turn, k.loop(count, step=2 * block) as pair:
+            column, start = turn.index, pair.index
+            next_column = k.select(is_short, column + lanes, column)
+            next_start = k.select(is_short, start, start + block)
+            pieces = [(column, start), (next_column, next_start)]
+            streams = [_stream(sums, place, *piece) for piece in pieces]
+            self._pair(sums, place, streams, [stop - column, stop - next_column])
 
-    def _pairs_of_blocks(self, column: Value) -> None:
-        k, block = self.k, self.get("k_block")
-        last = self.get("k") - block
-        with k.loop(last, step=2 * block) as turn:
-            starts = [turn.index, turn.index + block]
-            sums = self._sums([self._stream(start, column) for start in starts], None)
-            for start, total in zip(starts, sums, strict=True):
-                self._write(total, column, None, start > 0)
-        blocks = (self.get("k") + block - 1) // block
-        with k.when((blocks % 2).equals(1)):
-            self._one((blocks - 1) * block, column, None)
-
-    def _all_blocks(self, column: Value, valid: Value) -> None:
-        count, block = self.k.maximum(self.get("k"), 1), self.get("k_block")
-        with self.k.loop(count, step=block) as turn:
-            self._one(turn.index, column, valid)
-
-    def _one(self, start: Value, column: Value, valid: Value | None) -> None:
-        (sums,) = self._sums([self._stream(start, column)], valid)
-        self._write(sums, column, valid, start > 0)
-
-    def _stream(self, start: Value, column: Value) -> _Stream:
-        count = self.k.minimum(self.get("k_block"), self.get("k") - start)
-        b = self.b + (column * self.get("b_column") + start)
-        return _Stream(b, [line + start for line in self.a], count)
-
-    def _sums(self, streams: list[_Stream], valid: Value | None) -> list[list[Value]]:
-        """Return the sums of each stream: together as far as the last one goes, then alone."""
-        k, lanes = self.k, self.lanes
-        together = streams[-1].count // lanes * lanes
-        zeros = [[k.zeros(self.scalar)] * self.height for _ in streams]
-        sums = self._squares(streams, zeros, k.integer(0), together, valid)
-        done = []
-        for stream, mine in zip(streams, sums, strict=True):
-            whole = stream.count // lanes * lanes
-            (mine,) = self._squares([stream], [mine], together, whole, valid)
-            done.append(self._rest(stream, mine, whole, valid))
-        return done
-
-    def _squares(
-        self, streams: list[_Stream], sums: list[list[Value]], start: Value, stop: Value,
-        valid: Value | None,
-    ) -> list[list[Value]]:  # fmt: skip
-        """Return the sums with the squares from k `start` to `stop` added."""
-        k, lanes, height = self.k, self.lanes, self.height
-        places = [self._quads(stream.b + start) for stream in streams]
-        quads = len(places[0])
-        with k.loop(stop, start=start, step=lanes, carry=[*chain(*places, *sums)]) as turn:
-            following: list[Value] = []
-            done: list[Value] = []
-            for number, stream in enumerate(streams):
-                here = turn.carried[number * quads :][:quads]
-                first = len(streams) * quads + number * height
-                mine = turn.carried[first : first + height]
-                a = [line + turn.index for line in stream.a]
-                for at, column in enumerate(k.load_transposed(self._sources(here, valid))):
-                    mine = self._step(mine, at, [column], a)
-                following += [place + lanes for place in here]
-                done += mine
-            turn.next = following + done
-        results = turn.results[len(streams) * quads :]
-        return [results[at : at + height] for at in range(0, len(results), height)]
-
-    def _quads(self, b: Value) -> list[Value]:
-        """Return where every fourth column starts: x86 adds up to three strides on its own."""
-        step = self.get("b_column")
-        return [b + step * column for column in range(0, self.lanes, 4)]
-
-    def _sources(self, quads: list[Value], valid: Value | None) -> list[Value]:
-        """Return where each column starts; those past `valid` are read as the last one."""
-        k, step = self.k, self.get("b_column")
-        columns = range(self.lanes)
-        if valid is None:
-            return [quads[column // 4] + step * (column % 4) for column in columns]
-        return [quads[0] + step * k.minimum(k.integer(column), valid - 1) for column in columns]
-
-    def _rest(
-        self, stream: _Stream, sums: list[Value], whole: Value, valid: Value | None
-    ) -> list[Value]:
-        """Return the sums with the last k, fewer than a square has."""
-        k, lanes = self.k, self.lanes
-        count = stream.count - whole
-        spare = k.stack(self.scalar, max(2, lanes * lanes))
-        with k.when(count > 0):
-            sources = self._sources(self._quads(stream.b + whole), valid)
-            rows = [k.load_first(source, count) for source in sources]
-            for at, column in enumerate(k.transpose(rows)):
-                spare.store(at * lanes, column)
-        with k.loop(count, carry=sums) as turn:
-            row = (spare + turn.index * lanes).load(0, lanes=lanes)
-            a = [line + (whole + turn.index) for line in stream.a]
-            turn.next = self._step(turn.carried, 0, [row], a)
-        return turn.results
+    def _pair(self, sums: _Sums, place: _Place, streams: list[_Stream], left: list[Value]) -> None:
+        """Compute two streams: together where both are whole and have as many squares."""
+        k, lanes = sums.k, sums.lanes
+        first, second = streams
+        as_long = (first.count // lanes).equals(second.count // lanes)
+        fits = k.both(k.both(left[1] >= lanes, second.count > 0), as_long)
+        with k.either(fits) as (together, apart):
+            with together:
+                numbers = (sums.args, k.integer(lanes), place.a_pitch)
+                k.call(self.two, *numbers, *_values(first), *_values(second))
+            with apart:
+                # Without any k the first stream still writes its zeros.
+                for stream, valid, counts in zip(streams, left, (0, 1), strict=True):
+                    exists = k.both(valid > 0, stream.count >= counts)
+                    with k.when(exists):
+                        numbers = (sums.args, k.minimum(valid, lanes), place.a_pitch)
+                        k.call(self.one, *numbers, *_values(stream))
 
 
-_WAYS = {"columns": _AlongColumns, "sums": _AlongSums}
+def _stream(sums: _Sums, place: _Place, column: Value, start: Value) -> _Stream:
+    return _Stream(
+        b=place.b + (column * sums.get("b_column") + start),
+        a=place.a + start,
+        count=sums.k.minimum(sums.get("k_block"), sums.get("k") - start),
+        out=place.out + column * sums.get("out_column"),
+        adds=start,
+    )
+
+
+def _values(stream: _Stream) -> tuple[Value, ...]:
+    return stream.b, stream.a, stream.count, stream.out, stream.adds
+
+
+_WAYS: dict[str, type[_Columns]] = {"columns": _AlongColumns, "sums": _AlongSums}
+
+
+def _side_by_side(sums: _Sums, a: Value, copy: Value) -> tuple[Value, Value]:
+    """Return the rows of a and their pitch; elements that lie apart are copied."""
+    k, step, count = sums.k, sums.get("a_column"), sums.get("k")
+    is_plain = step.equals(1)
+    with k.when(is_plain.equals(0)):
+        for row in range(sums.height):
+            source = a + sums.get("a_row") * row
+            with k.loop(count) as turn:
+                copy[count * row + turn.index] = source[turn.index * step]
+    return k.select(is_plain, a, copy), k.select(is_plain, sums.get("a_row"), count)
+
+
+def _run_chunk(sums: _Sums, columns: _Columns, copy: Value, number: Value) -> None:
+    k = sums.k
+    batch, part = number // sums.get("n_chunks"), number % sums.get("n_chunks")
+    starts = locate(k, sums.args, _BATCH_AXES, batch, 3)
+    out, a, b = (
+        k.pointer_at(sums.get(name), sums.scalar) + start
+        for name, start in zip(("out", "a", "b"), starts, strict=True)
+    )
+    rows, pitch = _side_by_side(sums, a, copy)
+    first = part * sums.get("n_chunk")
+    stop = k.minimum(first + sums.get("n_chunk"), sums.get("n"))
+    columns.run(sums, _Place(out, rows, pitch, b), first, stop)
 
 
 def emit_rows(module: KernelModule, dtype: str, height: int, way: str) -> None:
     """Define `run(arguments, scratch)`: claim chunks of the columns of `height` rows."""
+    scalar = SCALARS[dtype]
+    columns = _WAYS[way](module, scalar, height)
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
         k,
         args,
         scratch,
     ):
-        chunk = _WAYS[way](k, SCALARS[dtype], height, args, scratch)
+        sums = _Sums(k, scalar, height, args)
         number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < chunk.get("chunks")):
-            chunk.run(number.get())
+        with k.repeat_while(lambda: number.get() < sums.get("chunks")):
+            _run_chunk(sums, columns, k.cast_pointer(scratch, scalar), number.get())
             number.set(k.claim(args))
 
 
