@@ -1,10 +1,9 @@
 """The live line of a training run."""
 
-from collections.abc import Sized
 from types import TracebackType
 from typing import Any, final
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 @final
@@ -13,22 +12,21 @@ class TrainingBar:
 
     def __init__(self, epochs: int, batches: Any, *, visible: bool) -> None:
         self.epochs = epochs
-        self._steps = epochs * len(batches) if isinstance(batches, Sized) else None
+        count = _count(batches)
+        steps = None if count is None else epochs * count
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("loss {task.fields[loss]:.4f}"),
             TextColumn("accuracy {task.fields[metric]:.2%}"),
             TextColumn("{task.fields[rate]:,.0f} samples/s"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(compact=True),
             disable=not visible,
         )
         self._samples = 0
         self._task = self._bar.add_task(
-            "train", total=self._steps, epoch=0, epochs=epochs, loss=0.0, metric=0.0, rate=0.0
+            "train", total=steps, epoch=0, epochs=epochs, loss=0.0, metric=0.0, rate=0.0
         )
 
     def __enter__(self) -> "TrainingBar":
@@ -49,3 +47,11 @@ class TrainingBar:
         elapsed = self._bar.tasks[0].elapsed or 0.0
         rate = self._samples / elapsed if elapsed else 0.0
         self._bar.update(self._task, advance=1, epoch=epoch, loss=loss, metric=metric, rate=rate)
+
+
+def _count(batches: Any) -> int | None:
+    """Return how many batches an epoch has; None where that is not known before it ends."""
+    try:
+        return len(batches)
+    except TypeError:
+        return None

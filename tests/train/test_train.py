@@ -89,3 +89,17 @@ def test_labels_outside_the_classes(guessed: Any, true: Any, error: type) -> Non
 def test_accuracy_counts_rows() -> None:
     scores = lamina.tensor([[1.0, 0.0], [0.0, 1.0], [0.3, 0.2]])
     assert accuracy(scores, lamina.tensor([0, 1, 1])) == pytest.approx(2 / 3)
+
+
+def test_a_stream_of_unknown_length_can_be_fitted() -> None:
+    model = nn.Linear(1, 1)
+    x, y = line_data().tensors
+    (result,) = fit(
+        model,
+        iter([(x, y), (x, y)]),
+        loss=F.mse_loss,
+        optimizer=optim.SGD(model.parameters(), lr=0.1),
+        epochs=1,
+        show="nothing",
+    )
+    assert result.samples == 20
