@@ -32,7 +32,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> "Generator":
         """Start again from `seed`; return the generator itself."""
-        if not 0 <= seed < 1 << 64:
+        if not hasattr(seed, "__index__") or not 0 <= seed < 1 << 64:
             raise ArgumentError(f"seed {seed!r} given; expected a whole number from 0 to 2**64 − 1")
         self._seed, self._draws = seed, 0
         return self

@@ -4,6 +4,7 @@ import weakref
 from abc import ABC, abstractmethod
 from typing import Any, final
 
+from lamina.autograd.anomaly import callers_line, check_output
 from lamina.autograd.grad_mode import no_grad, state
 from lamina.autograd.tape import Node, Saved, made_by, record
 from lamina.errors import GradientError
@@ -127,6 +128,9 @@ class Function(ABC):
         made = result if isinstance(result, tuple) else (result,)
         # Fresh tensors: what comes out may be an input itself, or a view of one.
         outputs = [_fresh(x) for x in made]
+        if state.anomaly:
+            for out in filter(_is_tensor, outputs):
+                check_output(cls.__name__, [x for _, x in inputs], out)
         if state.grad_enabled and any(ctx.needs_input_grad):
             pairs = [(x, y) for x, y in zip(made, outputs, strict=True) if _is_tensor(y)]
             _record(_Custom(cls, ctx, len(args), places), inputs, pairs)
@@ -149,6 +153,8 @@ def _fresh(value: Any) -> Any:
 
 def _record(op: "_Custom", inputs: _Pairs, outputs: _Pairs) -> None:
     node = record(op, tuple([x for _, x in inputs]), tuple([x for _, x in outputs]))
+    if state.anomaly:
+        node.trace = callers_line()
     ctx = op.ctx
     ctx.attach(node, inputs, outputs)
     for seen, out in outputs:

@@ -4,7 +4,9 @@ import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from types import TracebackType
-from typing import Any, final
+from typing import Any, Self, TypeVar, final, overload
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @final
@@ -13,6 +15,8 @@ class _State(threading.local):
 
     grad_enabled = True
     anomaly = False
+    # The modes that the blocks now open were entered from, innermost last.
+    before: tuple[bool, ...] = ()
     # What becomes of a tensor that an op saves, innermost last; see `saved_tensors_hooks`.
     hooks: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = ()
 
@@ -64,15 +68,18 @@ class _Mode(ContextDecorator):
 
     _mode: bool
 
+    @overload
+    def __new__(cls) -> Self: ...
+
+    @overload
+    def __new__(cls, function: F) -> F: ...  # type: ignore[misc]
+
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         """Return the mode, or `function` held in it: `@no_grad` needs no parentheses."""
         return super().__new__(cls) if function is None else cls()(function)
 
-    def __init__(self) -> None:
-        self._before: list[bool] = []
-
     def __enter__(self) -> "_Mode":
-        self._before.append(state.grad_enabled)
+        state.before = (*state.before, state.grad_enabled)
         state.grad_enabled = self._mode
         return self
 
@@ -82,11 +89,8 @@ class _Mode(ContextDecorator):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        state.grad_enabled = self._before.pop()
-
-    def _recreate_cm(self) -> "_Mode":
-        # One object per call, so that a decorated function may be entered by many threads.
-        return type(self)()
+        *before, state.grad_enabled = state.before
+        state.before = tuple(before)
 
 
 @final

@@ -1,6 +1,6 @@
 """Memory: storages, the arrays laid out in them, and the pool they are lent from."""
 
-from lamina.memory.array import Array, Spec, empty, full, of_numpy
+from lamina.memory.array import Array, Spec, empty, full, of_numpy, pooled
 from lamina.memory.pool import PoolStats, TensorPool, pool
 from lamina.memory.storage import Storage, allocate, map_file
 
@@ -16,6 +16,7 @@ __all__ = [
     "map_file",
     "of_numpy",
     "pool",
+    "pooled",
     "reset_peak",
     "set_cap",
     "stats",

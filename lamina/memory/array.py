@@ -95,6 +95,13 @@ def full(shape: Shape, dtype: DType, value: Any) -> Array:
     return array
 
 
+def pooled(values: NDArray, dtype: DType | None = None) -> Array:
+    """Return a copy of `values` in C order from the pool, converted to `dtype` if given."""
+    array = empty(values.shape, dtype or from_numpy(values.dtype))
+    array.numpy()[...] = values
+    return array
+
+
 def of_numpy(array: NDArray) -> Array:
     """Return an array that shares the memory of a numpy array.
 

@@ -106,26 +106,27 @@ class _BatchNorm(_ChannelNorm):
         self._check_ndim(input, *self.axes)
         is_updating = self.training and self.track_running_stats
         is_reading = not self.training or is_updating
-        return F.batch_norm(
+        out = F.batch_norm(
             input,
             self.running_mean if is_reading else None,
             self.running_var if is_reading else None,
             self.weight,
             self.bias,
             self.training or self.running_mean is None,
-            self._count_batch() if is_updating else 0.0,
+            self._share_of_batch() if is_updating else 0.0,
             self.eps,
         )
+        if is_updating and self.num_batches_tracked is not None:
+            with no_grad():
+                self.num_batches_tracked.add_(1)
+        return out
 
-    def _count_batch(self) -> float:
-        """Count this batch; return its weight in the running statistics."""
-        seen = self.num_batches_tracked
-        if seen is None:
+    def _share_of_batch(self) -> float:
+        """Return the weight of this batch in the running statistics."""
+        if self.momentum is not None or self.num_batches_tracked is None:
             return self.momentum or 0.0
-        with no_grad():
-            seen.add_(1)
         # Without momentum the statistics are plain means over all batches so far.
-        return 1 / float(seen.item()) if self.momentum is None else self.momentum
+        return 1 / (float(self.num_batches_tracked.item()) + 1)
 
 
 class BatchNorm1d(_BatchNorm):

@@ -42,11 +42,11 @@ class _Convolution(Module):
         padding_mode: str,
     ) -> None:
         self.in_channels, self.out_channels = channels
-        if groups < 1 or any(n % groups for n in channels):
+        if groups < 1 or any(n < 1 or n % groups for n in channels):
             raise ArgumentError(
                 f"{type(self).__name__}: {channels[0]} input and {channels[1]} output channels "
                 f"given with groups={groups}; expected both divisible by a positive number of "
-                "groups"
+                "groups, and neither of them 0"
             )
         if padding_mode not in _PAD_MODES:
             raise ArgumentError(

@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, final
 
+from lamina.autograd.hook_handle import HookHandle
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.registry import Arrays, Op, Specs, Value
@@ -25,33 +25,15 @@ class Entry:
     with_kwargs: bool = False
 
 
-@final
-class HookHandle:
-    """What registering a hook gives: `remove()` takes the hook away; so does leaving a `with`."""
-
-    def __init__(self, table: dict[int, Entry], entry: Entry, *, first: bool) -> None:
-        self._table = table
-        self._number = next(_numbers)
-        later = dict(table) if first else {}
-        if first:
-            table.clear()
-        table[self._number] = entry
-        table.update(later)
-
-    def remove(self) -> None:
-        """Take the hook away; a second time does nothing."""
-        self._table.pop(self._number, None)
-
-    def __enter__(self) -> "HookHandle":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.remove()
+def enter(table: dict[int, Entry], entry: Entry, *, first: bool) -> HookHandle:
+    """Return the handle of `entry`, put into `table` last, or before all others."""
+    number = next(_numbers)
+    later = dict(table) if first else {}
+    if first:
+        table.clear()
+    table[number] = entry
+    table.update(later)
+    return HookHandle(lambda: table.pop(number, None))
 
 
 @final

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, Self
 
 from lamina import dtypes
+from lamina.autograd.hook_handle import HookHandle
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError, StateError
-from lamina.nn.hooks import Entry, Hook, HookHandle, Hooks
+from lamina.nn.hooks import Entry, Hook, Hooks, enter
 from lamina.nn.parameter import Parameter
 from lamina.nn.state import LoadResult, load_state, shortened
 from lamina.ops.arithmetic import cast
@@ -347,7 +348,7 @@ class Module:
 
         With `with_kwargs` it is `hook(module, args, kwargs)`, and returns both or None.
         """
-        return HookHandle(self._hook_table().before, Entry(hook, with_kwargs), first=prepend)
+        return enter(self._hook_table().before, Entry(hook, with_kwargs), first=prepend)
 
     def register_forward_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
@@ -356,7 +357,7 @@ class Module:
 
         With `with_kwargs` it is `hook(module, args, kwargs, output)`.
         """
-        return HookHandle(self._hook_table().after, Entry(hook, with_kwargs), first=prepend)
+        return enter(self._hook_table().after, Entry(hook, with_kwargs), first=prepend)
 
     def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> HookHandle:
         """Call `hook(module, grad_input, grad_output)` when the gradients of a call's inputs are
@@ -364,7 +365,7 @@ class Module:
 
         Both are tuples, None for what has no gradient; it may return another `grad_input`.
         """
-        return HookHandle(self._hook_table().backward, Entry(hook), first=prepend)
+        return enter(self._hook_table().backward, Entry(hook), first=prepend)
 
     def extra_repr(self) -> str:
         """Return what stands between the brackets of the printed module, beside its parts."""

@@ -2,11 +2,16 @@
 
 from typing import Any
 
+import numpy as np
+
 from lamina.ops import arithmetic as ops
-from lamina.ops import products
+from lamina.ops import products, reduction
 from lamina.ops.registry import Operand
 
 Tensor = Any
+
+# What `==` compares with, element by element; nothing else ever equals a tensor.
+_COMPARABLE = (Operand, int, float, complex, np.ndarray, np.generic, list, tuple)
 
 
 class Arithmetic(Operand):
@@ -107,10 +112,17 @@ class Arithmetic(Operand):
     def __rrshift__(self, other: Any) -> Tensor:
         return self.apply(ops.bitwise_right_shift, (other, self))
 
+    def __contains__(self, value: Any) -> bool:
+        return bool(reduction.any(self.apply(ops.equal, (self, value))))
+
     def __eq__(self, other: object) -> Tensor:
+        if not isinstance(other, _COMPARABLE):
+            return NotImplemented
         return self.apply(ops.equal, (self, other))
 
     def __ne__(self, other: object) -> Tensor:
+        if not isinstance(other, _COMPARABLE):
+            return NotImplemented
         return self.apply(ops.not_equal, (self, other))
 
     def __lt__(self, other: Any) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError
-from lamina.memory import Array, of_numpy
+from lamina.memory import Array, of_numpy, pooled
 from lamina.memory.array import NDArray
 from lamina.ops.registry import Operand
 
@@ -33,8 +33,8 @@ def array_of(data: Any, dtype: Any = None, *, copy: bool) -> Array:
         values = np.asarray(data)
     _check_numbers(values, wanted)
     if wanted is not None and values.dtype != wanted.numpy:
-        return of_numpy(values.astype(wanted.numpy))
-    return of_numpy(np.array(values, order="C") if copy else values)
+        return pooled(values, wanted)
+    return pooled(values) if copy else of_numpy(values)
 
 
 def _check_numbers(values: NDArray, wanted: DType | None) -> None:

@@ -4,16 +4,15 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Self
 
-import numpy as np
-
 from lamina import autograd, dtypes
 from lamina.autograd.anomaly import callers_line, check_output
 from lamina.autograd.grad_mode import state
+from lamina.autograd.hook_handle import HookHandle
 from lamina.autograd.tape import Node, record
 from lamina.dtypes import DType
-from lamina.errors import DeviceError, DTypeError, GradientError
+from lamina.errors import DeviceError, DTypeError, GradientError, ShapeError
 from lamina.layout import Shape
-from lamina.memory import Array, of_numpy
+from lamina.memory import Array, pooled
 from lamina.ops.arithmetic import cast
 from lamina.ops.registry import Op, View
 from lamina.tensor.arithmetic import Arithmetic
@@ -144,6 +143,16 @@ class Tensor(
         """The same memory without history, as PyTorch has it: writes to it are not recorded."""
         return self.detach()
 
+    @data.setter
+    def data(self, value: "Tensor") -> None:
+        if value.shape != self.shape or value.dtype is not self.dtype:
+            raise ShapeError(
+                f"data: {value.dtype.name} {value.shape} given for a tensor of {self.dtype.name} "
+                f"{self.shape}; expected the same shape and dtype: make a new tensor instead"
+            )
+        # Written, not swapped: views, and whoever holds this memory, see the new values.
+        self.detach().copy_(value.detach())
+
     @property
     def version(self) -> int:
         """How often the memory was written in place."""
@@ -182,11 +191,11 @@ class Tensor(
             [self], [gradient], retain_graph=bool(retain_graph), create_graph=create_graph
         )
 
-    def register_hook(self, hook: Hook) -> Callable[[], None]:
+    def register_hook(self, hook: Hook) -> HookHandle:
         """Call `hook(gradient)` whenever the gradient of this tensor is known; it may return
         another.
 
-        Returns a function that removes the hook.
+        The handle's `remove()` takes it away.
         """
         self.refresh()
         if not self.requires_grad:
@@ -196,7 +205,7 @@ class Tensor(
         else:
             hooks = self.hooks = self.hooks if self.hooks is not None else []
         hooks.append(hook)
-        return lambda: hooks.remove(hook)
+        return HookHandle(lambda: hooks.remove(hook))
 
     def retain_grad(self) -> None:
         """Add the gradient to `.grad` although this is not a leaf."""
@@ -236,10 +245,17 @@ class Tensor(
     def __hash__(self) -> int:
         return id(self)
 
+    def __copy__(self) -> Self:
+        if self.node is not None:
+            raise GradientError("only leaves can be copied; detach() the tensor first")
+        copied = type(self).of_array(self.array)
+        copied.requires_grad = self.requires_grad
+        return copied
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if self.node is not None:
             raise GradientError("only leaves can be deep-copied; detach() the tensor first")
-        copied = type(self).of_array(of_numpy(np.array(self.array.numpy(), order="C")))
+        copied = type(self).of_array(pooled(self.array.numpy()))
         copied.requires_grad = self.requires_grad
         memo[id(self)] = copied
         return copied

@@ -11,7 +11,7 @@ from lamina import layout as lay
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError, FileFormatError, LayoutError
 from lamina.layout import Shape
-from lamina.memory import Array, map_file, of_numpy
+from lamina.memory import Array, map_file, of_numpy, pooled
 from lamina.memory import empty as empty_array
 from lamina.tensor.conversion import array_of
 from lamina.tensor.core import Tensor, check_device, wrap
@@ -245,12 +245,14 @@ def arange(
     first, last = (0, start) if stop is None else (start, stop)
     if step == 0:
         raise ArgumentError("arange: step 0 given; expected another number")
+    if not all(math.isfinite(n) for n in (first, last, step)):
+        raise ArgumentError(f"arange: {first}, {last}, {step} given; expected finite numbers")
     whole = all(isinstance(n, int) for n in (first, last, step))
     wanted = _dtype_or(dtype, dtypes.default_int if whole else dtypes.default_float)
     count = max(math.ceil((last - first) / step), 0)
     steps: Any = np.arange(count, dtype=np.int64 if whole else np.float64)
     values = steps * step + first
-    return wrap(of_numpy(values.astype(wanted.numpy))).requires_grad_(requires_grad)
+    return wrap(pooled(values, wanted)).requires_grad_(requires_grad)
 
 
 @second_keywords
@@ -266,9 +268,11 @@ def linspace(
 ) -> Tensor:
     """Return `num` numbers evenly spaced from `start` to `stop`, with or without that endpoint."""
     check_device(device)
+    if num < 0:
+        raise ArgumentError(f"linspace: {num} numbers asked for; expected 0 or more")
     default = dtypes.complex64 if isinstance(start + stop, complex) else dtypes.default_float
     values = np.linspace(start, stop, num, endpoint=endpoint)
-    found = wrap(of_numpy(values.astype(_dtype_or(dtype, default).numpy)))
+    found = wrap(pooled(values, _dtype_or(dtype, default)))
     return found.requires_grad_(requires_grad)
 
 
@@ -278,7 +282,7 @@ def logspace(
 ) -> Tensor:
     """Return `num` powers of `base`, their exponents evenly spaced from `start` to `stop`."""
     values = np.logspace(start, stop, num, base=base)
-    return wrap(of_numpy(values.astype(_dtype_or(dtype, dtypes.default_float).numpy)))
+    return wrap(pooled(values, _dtype_or(dtype, dtypes.default_float)))
 
 
 def eye(

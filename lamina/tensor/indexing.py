@@ -195,7 +195,8 @@ def _write_numpy(memory: NDArray, key: tuple[Any, ...], source: NDArray) -> None
             rows = memory.reshape(mask.size, *memory.shape[rank:])
             rows[np.flatnonzero(mask)] = source
             return
-    memory[key] = source
+    # A single number goes anywhere; numpy refuses (1,) where the index selects ().
+    memory[key] = source.reshape(()) if source.size == 1 else source
 
 
 def _numpy_entry(entry: Any) -> Any:

@@ -87,9 +87,7 @@ class Interchange(Operand):
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        return (
-            format(self.item(), spec) if spec and not self.array.shape else format(str(self), spec)
-        )
+        return format(str(self) if self.array.shape else self.item(), spec)
 
     def __dlpack__(
         self,

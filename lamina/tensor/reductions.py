@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from lamina import dtypes
 from lamina.dtypes import DType
+from lamina.errors import ArgumentError
 from lamina.ops import reduction as ops
 from lamina.ops import scan, sorting
 from lamina.ops.folding import Axes
@@ -76,7 +77,7 @@ class Reductions(Operand):
     ) -> Tensor:
         """Return (Σ |x|ᵖ)^(1/p) over `axis`; "fro" is p = 2."""
         x = self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
-        return ops.norm(x, 2 if p in ("fro", None) else float(p), axis, keepdims)
+        return ops.norm(x, _order(p), axis, keepdims)
 
     @second_keywords
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
@@ -205,3 +206,9 @@ class Reductions(Operand):
         inverse = (found.inverse,) if return_inverse else ()
         counts = (found.counts,) if return_counts else ()
         return (found.values, *inverse, *counts) if inverse or counts else found.values
+
+
+def _order(p: Any) -> float:
+    if isinstance(p, str) and p not in ("fro", "inf", "-inf"):
+        raise ArgumentError(f"norm: p={p!r} given; expected a number or 'fro'")
+    return 2.0 if p in ("fro", None) else float(p)

@@ -1,9 +1,11 @@
 """Anomaly mode names the op and the user's line where the first NaN or Inf appeared."""
 
+from typing import Any
+
 import pytest
 
 import lamina
-from lamina.autograd import detect_anomaly
+from lamina.autograd import Function, detect_anomaly
 from lamina.errors import AnomalyError
 
 
@@ -75,3 +77,24 @@ def test_outside_nothing_is_looked_at() -> None:
     with detect_anomaly():
         pass
     assert leaf(0.0).log().item() == -float("inf")
+
+
+class Broken(Function):
+    """Its output is NaN where x is 1, its derivative infinite everywhere."""
+
+    @staticmethod
+    def forward(ctx: Any, x: lamina.Tensor) -> lamina.Tensor:
+        return lamina.tensor([float("nan") if v == 1.0 else v for v in x.tolist()])
+
+    @staticmethod
+    def backward(ctx: Any, grad: lamina.Tensor) -> lamina.Tensor:
+        return grad * float("inf")
+
+
+def test_a_custom_function_is_named_too() -> None:
+    with detect_anomaly(), pytest.raises(AnomalyError, match=r"Broken made nan at index \(0,\)"):
+        Broken.apply(leaf(1.0))
+    with detect_anomaly():
+        out = Broken.apply(leaf(2.0)).sum()
+        with pytest.raises(AnomalyError, match=r"derivative of Broken made inf .*Broken.apply"):
+            out.backward()

@@ -205,8 +205,9 @@ def test_hooks_see_the_sum_and_may_replace_it() -> None:
 
 def test_a_hook_that_was_removed_is_silent() -> None:
     x = leaf(2.0)
-    remove = x.register_hook(lambda g: g * 0.0)
-    remove()
+    handle = x.register_hook(lambda g: g * 0.0)
+    handle.remove()
+    handle.remove()
     (x * 3.0).sum().backward()
     assert_values(x.grad, 3.0)
 

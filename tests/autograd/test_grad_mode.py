@@ -114,6 +114,25 @@ def test_many_threads_share_a_decorated_function() -> None:
     assert not any(found)
 
 
+def test_one_mode_may_be_entered_again_and_by_many_threads() -> None:
+    mode, wrong = no_grad(), []
+
+    def work() -> None:
+        for _ in range(200):
+            with mode:
+                with enable_grad(), mode:
+                    wrong.append(is_grad_enabled())
+                wrong.append(is_grad_enabled())
+            wrong.append(not is_grad_enabled())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not any(wrong)
+
+
 def test_saved_tensors_pass_through_the_hooks() -> None:
     x = lamina.tensor([1.0, 2.0], requires_grad=True)
     packed, unpacked = [], []

@@ -236,3 +236,21 @@ def test_upsample_is_interpolate():
 def test_a_wrong_use_is_a_typed_error(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_batch_that_was_refused_is_not_counted() -> None:
+    norm = nn.BatchNorm1d(3)
+    with pytest.raises(ShapeError):
+        norm(lamina.ones(1, 3))
+    assert norm.num_batches_tracked.item() == 0
+
+
+def test_a_convolution_needs_channels() -> None:
+    with pytest.raises(ArgumentError, match="neither of them 0"):
+        nn.Conv2d(0, 4, 3)
+
+
+@pytest.mark.parametrize("given", [None, [1.0, 2.0], np.ones((1, 2), np.float32)])
+def test_a_layer_wants_a_tensor(given):
+    with pytest.raises(DTypeError, match="expected a tensor"):
+        nn.Linear(2, 2)(given)

@@ -164,13 +164,13 @@ def test_hooks_see_and_replace_gradients() -> None:
     x = lamina.tensor([1.0, 2.0], requires_grad=True)
     y = x * 3
     seen: list[Any] = []
-    remove = y.register_hook(lambda g: seen.append(g.tolist()))
+    handle = y.register_hook(lambda g: seen.append(g.tolist()))
     y.register_hook(lambda g: g * 10)
     y.sum().backward(retain_graph=True)
     assert seen == [[1.0, 1.0]]
     assert x.grad is not None
     assert x.grad.tolist() == [30.0, 30.0]
-    remove()
+    handle.remove()
     y.sum().backward()
     assert len(seen) == 1
 
@@ -180,3 +180,75 @@ def test_numpy_leaves_mixed_arithmetic_to_the_tensor() -> None:
     y = np.array([3.0, 4.0], np.float32) * x
     assert isinstance(y, lamina.Tensor)
     assert y.requires_grad
+
+
+def test_what_is_no_number_equals_no_tensor() -> None:
+    x = lamina.tensor([1.0, 2.0])
+    for other in (None, "x", object()):
+        assert (x == other) is False
+        assert (x != other) is True
+
+
+def test_membership_asks_every_element() -> None:
+    x = lamina.tensor([[1, 2], [3, 4]])
+    assert 3 in x
+    assert 7 not in x
+    with pytest.raises(errors.DTypeError, match="NoneType"):
+        None in x  # noqa: B015
+
+
+def test_a_number_formats_as_a_number() -> None:
+    assert f"{lamina.tensor(3)} {lamina.tensor(1.5):.2f}" == "3 1.50"
+    assert f"{lamina.tensor([1.0])}" == "Tensor([1.])"
+
+
+def test_a_shallow_copy_shares_memory() -> None:
+    x = lamina.tensor([1.0, 2.0], requires_grad=True)
+    y = copy.copy(x)
+    assert y is not x
+    assert y.requires_grad
+    assert np.shares_memory(y.detach().numpy(), x.detach().numpy())
+    with pytest.raises(errors.GradientError, match="leaves"):
+        copy.copy(x * 2)
+
+
+def test_setting_data_writes_without_history() -> None:
+    x = lamina.tensor([1.0, 2.0], requires_grad=True)
+    view = x.detach()
+    x.data = lamina.tensor([3.0, 4.0])
+    assert x.tolist() == view.tolist() == [3.0, 4.0]
+    assert x.is_leaf
+    with pytest.raises(errors.ShapeError, match="expected the same shape"):
+        x.data = lamina.tensor([1.0])
+    assert x.tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: lamina.ones(2).norm(p="best"), "a number or 'fro'"),
+        (lambda: lamina.arange(0, float("inf")), "finite numbers"),
+        (lambda: lamina.linspace(0, 1, -1), "0 or more"),
+        (lambda: lamina.manual_seed("x"), "a whole number"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_told(make: Any, expected: str) -> None:
+    with pytest.raises(errors.ArgumentError, match=expected):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: lamina.tensor(np.ones(1000, np.float32)),
+        lambda: lamina.tensor(np.ones(1000), dtype="float32"),
+        lambda: lamina.arange(1000.0),
+        lambda: lamina.linspace(0.0, 1.0, 1000),
+        lambda: copy.deepcopy(lamina.ones(1000)),
+    ],
+)
+def test_copies_of_data_come_from_the_pool(make: Any) -> None:
+    before = lamina.memory.stats().live
+    x = make()
+    assert lamina.memory.stats().live - before >= 4000
+    assert x.array.address % 64 == 0

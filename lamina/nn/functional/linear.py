@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from lamina import dtypes
 from lamina.autograd import no_grad
-from lamina.errors import ArgumentError, ShapeError
+from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.ops import attention, einsum, indexing, labels, movement, reduction
 from lamina.ops.arithmetic import where
 from lamina.ops.copying import stack
@@ -17,6 +17,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(lamina.tensor([1.0, 2.0]), lamina.tensor([[1.0, 1.0]]), lamina.tensor([0.5]))
     Tensor([3.5])
     """
+    if not isinstance(input, Tensor):
+        raise DTypeError(
+            f"linear was given {type(input).__name__}; expected a tensor, made with lamina.tensor()"
+        )
     if len(weight.shape) not in (1, 2) or not input.shape or input.shape[-1] != weight.shape[-1]:
         raise ShapeError(
             f"linear: input {input.shape} with weight {weight.shape} given; expected (*, in) with "
