@@ -28,6 +28,10 @@ LAYERS = {
     "ResNet 7 3×3": (512, 512, 7, 3, 1, 1, 1),
     "MobileNet 56 depthwise": (144, 144, 56, 3, 1, 1, 144),
     "MobileNet 14 depthwise": (576, 576, 14, 3, 1, 1, 576),
+    "MobileNet 56→28 depthwise": (144, 144, 56, 3, 2, 1, 144),
+    "EfficientNet 28 depthwise": (240, 240, 28, 5, 1, 2, 240),
+    "EfficientNet 14→7 depthwise": (480, 480, 14, 5, 2, 2, 480),
+    "RGB 32 3×3": (3, 64, 32, 3, 1, 1, 1),
 }
 WHAT = ("forward", "input gradient", "weight gradient")
 

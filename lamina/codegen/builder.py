@@ -23,7 +23,7 @@ from typing import Any
 
 from lamina.codegen import llvm
 from lamina.codegen.target import Target
-from lamina.codegen.types import Pointer, Scalar, Type, Vector, element_of, i64, integer_like
+from lamina.codegen.types import Pointer, Scalar, Type, Vector, element_of, i1, i64, integer_like
 from lamina.codegen.values import Number, Value, constant, splat
 from lamina.errors import CompileError
 
@@ -284,24 +284,42 @@ class Builder:
 
     def store_first(self, pointer: Value, value: Value, count: Value) -> None:
         """Write the first `count` lanes of `value` at `pointer`; memory past them is left alone."""
+        if self.target.has_masks:
+            self._store_masked(pointer, value, self.lanes_below(element_of(pointer.type), count))
+        else:
+            self.store_spread(pointer, value, self.integer(1), count)
+
+    def store_seconds(self, pointer: Value, value: Value, count: Value) -> None:
+        """Write the first `count` lanes of `value` to every second place from `pointer` on."""
         scalar = element_of(pointer.type)
+        lanes = self.target.lanes(scalar)
         if not self.target.has_masks:
-            self._store_lane_by_lane(pointer, value, count)
+            self.store_spread(pointer, value, self.integer(2), count)
             return
-        mask = self.lanes_below(scalar, count)
+        truth = Vector(i1, lanes)
+        pattern = llvm.ir.Constant(truth.llvm_type(), [1, 0] * (lanes // 2))
+        seconds = Value(self.emit, pattern, truth)
+        for start in (0, lanes):
+            wide = self.shuffle(value, value, [(start + lane) // 2 for lane in range(lanes)])
+            mask = self.lanes_below(scalar, count * 2 - start) & seconds
+            self._store_masked(pointer + start, wide, mask)
+
+    def _store_masked(self, pointer: Value, value: Value, mask: Value) -> None:
+        scalar = element_of(pointer.type)
         number = llvm.ir.IntType(32)
         kinds = [value.ir.type, pointer.ir.type, number, mask.ir.type]
         function = self._masked("store", scalar, llvm.ir.VoidType(), kinds)
         align = llvm.ir.Constant(number, scalar.bytes)
         self.emit.call(function, [value.ir, pointer.ir, align, mask.ir])
 
-    def _store_lane_by_lane(self, pointer: Value, value: Value, count: Value) -> None:
+    def store_spread(self, pointer: Value, value: Value, every: Value, count: Value) -> None:
+        """Write the first `count` lanes of `value`, `every` apart, from `pointer` on."""
         scalar = element_of(pointer.type)
         lanes = self.target.lanes(scalar)
-        spare = self.stack(scalar, lanes)
+        spare = self.stack(scalar, max(2, lanes))
         spare.store(0, value)
         with self.loop(self.minimum(count, lanes)) as turn:
-            pointer[turn.index] = spare[turn.index]
+            pointer[turn.index * every] = spare[turn.index]
 
     def load_first(self, pointer: Value, count: Value) -> Value:
         """Return a register whose first `count` lanes are read from `pointer`; the others hold 0.

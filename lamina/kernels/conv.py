@@ -13,6 +13,8 @@ from lamina.codegen import threads
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.kernels.contract import Contraction
 from lamina.kernels.correlate import Correlation
+from lamina.kernels.depthwise import MOST_PLANE_BYTES, Depthwise, Strides
+from lamina.kernels.depthwise import MOST_TAPS as MOST_DEPTHWISE_TAPS
 from lamina.kernels.direct import MOST_TAPS, DirectConvolution
 from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, Step, View
 from lamina.kernels.operand import Operand, Shape, coalesce
@@ -23,6 +25,7 @@ Layout = tuple[Shape, Shape]
 Work = tuple[list[Step], int]
 _COPY_BYTES = 8 << 20
 _FEW_ROWS = 2
+_FEW_RESULTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +237,32 @@ def _is_correlation(p: _Problem) -> bool:
     return rows <= _FEW_ROWS and is_long and p.dilation[2] <= 2
 
 
+def _depthwise_kind(p: _Problem, extent: Shape) -> str:
+    """Return which way the depthwise kernel computes `p`, or "" where it does not."""
+    groups = p.groups * p.batch_groups
+    is_plane = p.w.shape[2] == p.out.shape[2] == extent[0] == 1 and p.spread == (1, 1, 1)
+    plane_bytes = extent[1] * extent[2] * p.x.itemsize
+    if not is_plane or 0 in p.w.shape:
+        return ""
+    places, taps = p.out.shape[3:], p.w.shape[3:]
+    if p.batch_groups == 1 and _is_unrolled(taps, p.stride, p.dilation) and places[1] > taps[1]:
+        is_single = p.w.shape[1] == 1 and groups > 1
+        is_few = p.w.shape[0] <= _FEW_RESULTS * groups and taps[0] * taps[1] > 1
+        fits = p.w.shape[1] * plane_bytes <= MOST_PLANE_BYTES
+        return ("one channel" if is_single else "channels" if is_few else "") if fits else ""
+    # With feature groups the first axis of out is the batch, which must not choose the algorithm.
+    is_gradient = p.out.shape[0] == 1 < p.batch_groups == p.w.shape[0] and p.w.strides[4] == 1
+    is_gradient = is_gradient and _is_unrolled(places, p.dilation, p.stride)
+    fits = is_gradient and taps[1] >= places[1] and plane_bytes <= MOST_PLANE_BYTES
+    return "weight gradient" if fits else ""
+
+
+def _is_unrolled(taps: Shape, step: Shape, other: Shape) -> bool:
+    return taps[0] * taps[1] <= MOST_DEPTHWISE_TAPS and (
+        step[1] == step[2] <= 2 and other[1:] == (1, 1)
+    )
+
+
 def _must_copy(p: _Problem, extent: Shape) -> bool:
     inside = all(
         padding <= 0 and extent_ - padding <= size and spread == 1
@@ -250,6 +279,10 @@ def _must_copy(p: _Problem, extent: Shape) -> bool:
 def _parts(p: _Problem) -> Iterator[Work]:
     """Yield the work of `p`, a few images at a time where they have to be copied."""
     extent = _extent(p)
+    kind = _depthwise_kind(p, extent)
+    if kind:
+        yield [_depthwise(p, extent, kind)], 0
+        return
     if not _must_copy(p, extent):
         start = -sum(a * b for a, b in zip(p.padding, p.x.strides[2:], strict=True))
         yield [_multiply(p, p.x.moved(start), slack=False)], 0
@@ -396,4 +429,45 @@ def _correlate(p: _Problem, x: View) -> Step:
                 for a in (0, 1)
             ),
         ],
+    ).step()
+
+
+def _depthwise(p: _Problem, extent: Shape, kind: str) -> Step:
+    """Compute `p`, of one channel a group, plane by plane."""
+    count, out_group, w_group, x_group = _group_axis(p, p.x)
+    out, w, x = p.out.strides, p.w.strides, p.x.strides
+    strides: tuple[Strides, ...]
+    if kind != "weight gradient":
+        taps, places, step = p.w.shape[3:], p.out.shape[3:], p.stride[2]
+        repeats = p.w.shape[0] // count
+        strides = (
+            Strides(out[0], out_group, out[1], *out[3:]),
+            Strides(0, w_group, w[0], *w[3:]),
+            Strides(x[0], x_group, x[1], *x[3:]),
+        )
+    else:
+        taps, places, step = p.out.shape[3:], p.w.shape[3:], p.dilation[2]
+        repeats = p.w.shape[1]
+        strides = (
+            Strides(out[0], out_group, 0, *out[3:]),
+            Strides(0, w_group, w[1], *w[3:]),
+            Strides(x[0], x_group, x[1], *x[3:]),
+        )
+    return Depthwise(
+        dtype=p.dtype,
+        kind=kind,
+        chunks=(p.out.shape[0], count),
+        repeats=repeats,
+        taps=(taps[0], taps[1]),
+        places=(places[0], places[1]),
+        stride=step,
+        padding=Padding(p.padding, p.spread, extent),
+        out=p.out.place,
+        out_strides=strides[0],
+        w=p.w.place,
+        w_strides=strides[1],
+        x=p.x,
+        x_strides=strides[2],
+        channels=1 if kind == "weight gradient" else p.w.shape[1],
+        w_channel=w[1],
     ).step()

@@ -90,7 +90,7 @@ def padded(x: View, padding: Padding, dtype: str) -> tuple[Step, View, int]:
     images, channels = x.shape[:2]
     plane = padding.size[0] * padding.size[1] * padding.size[2]
     total = images * channels * plane * x.itemsize
-    start, counts, lows = _copied_part(x, padding)
+    start, counts, lows = copied_part(x, padding)
     arguments = _Block(
         0, images * channels, channels, 0, 0, *x.strides[:2], plane,
         *counts, *x.strides[2:], *lows, *padding.spread, *padding.size,
@@ -105,7 +105,7 @@ def padded(x: View, padding: Padding, dtype: str) -> tuple[Step, View, int]:
     return step, copy, total + _SLACK_BYTES
 
 
-def _copied_part(x: View, padding: Padding) -> tuple[int, list[int], list[int]]:
+def copied_part(x: View, padding: Padding) -> tuple[int, list[int], list[int]]:
     """Return where in x the copy starts, its length along each axis, and where that goes."""
     axes = list(
         zip(x.shape[2:], x.strides[2:], padding.low, padding.spread, padding.size, strict=True)

@@ -296,9 +296,10 @@ class _AlongSums(_Columns):
                 numbers = (sums.args, k.integer(lanes), place.a_pitch)
                 k.call(self.two, *numbers, *_values(first), *_values(second))
             with apart:
-                # Without any k the first stream still writes its zeros.
-                for stream, valid, counts in zip(streams, left, (0, 1), strict=True):
-                    exists = k.both(valid > 0, stream.count >= counts)
+                for stream, valid in zip(streams, left, strict=True):
+                    # Without any k a first block still writes its zeros.
+                    counts = k.either_true(stream.count > 0, stream.adds.equals(0))
+                    exists = k.both(valid > 0, counts)
                     with k.when(exists):
                         numbers = (sums.args, k.minimum(valid, lanes), place.a_pitch)
                         k.call(self.one, *numbers, *_values(stream))

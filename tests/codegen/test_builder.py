@@ -20,10 +20,10 @@ def target(request):
     return request.param
 
 
-def call(emitter, target, *arrays, extra=()):
+def call(emitter, target, *arrays, extra=(), parameters=()):
     numbers = [array.ctypes.data for array in arrays] + list(extra)
     block = (ctypes.c_int64 * len(numbers))(*numbers)
-    jit.kernel(emitter, target=target)(ctypes.addressof(block), 0)
+    jit.kernel(emitter, *parameters, target=target)(ctypes.addressof(block), 0)
 
 
 def emit_scale(module: KernelModule) -> None:
@@ -43,21 +43,43 @@ def test_tails_are_masked(target, n):
     assert (x[n:] == np.arange(n, 80)).all()
 
 
-def emit_transpose(module: KernelModule) -> None:
+def emit_transpose(module: KernelModule, scalar) -> None:
     with module.function("run", WHOLE) as (k, args, _):
-        source, to = k.pointer_at(args[0], f64), k.pointer_at(args[1], f64)
-        lanes = k.target.lanes(f64)
-        rows = [source.load(row * lanes, lanes=lanes) for row in range(lanes)]
-        for number, column in enumerate(k.transpose(rows)):
-            to.store(number * lanes, column)
+        source, *to = (k.pointer_at(args[number], scalar) for number in range(3))
+        lanes = k.target.lanes(scalar)
+        sources = [source + row * lanes for row in range(lanes)]
+        turned = k.transpose([row.load(0, lanes=lanes) for row in sources])
+        for target, columns in zip(to, (turned, k.load_transposed(sources)), strict=True):
+            for number, column in enumerate(columns):
+                target.store(number * lanes, column)
 
 
-def test_transpose(target):
-    lanes = target.lanes(f64)
-    x = np.random.default_rng(0).standard_normal((lanes, lanes))
-    y = np.zeros_like(x)
-    call(emit_transpose, target, x, y)
+@pytest.mark.parametrize("scalar", [f32, f64], ids=str)
+def test_transpose(target, scalar):
+    lanes = target.lanes(scalar)
+    x = np.arange(lanes * lanes, dtype=f"f{scalar.bytes}").reshape(lanes, lanes)
+    y, z = np.zeros_like(x), np.zeros_like(x)
+    call(emit_transpose, target, x, y, z, parameters=(scalar,))
     assert (y == x.T).all()
+    assert (z == x.T).all()
+
+
+def emit_seconds(module: KernelModule) -> None:
+    with module.function("run", WHOLE) as (k, args, _):
+        x, y = (k.pointer_at(args[number], f32) for number in range(2))
+        k.store_seconds(y, x.load(0, lanes=k.target.lanes(f32)), args[2])
+        k.store_spread(y + 100, x.load(0, lanes=k.target.lanes(f32)), k.integer(3), args[2])
+
+
+@pytest.mark.parametrize("n", range(18))
+def test_lanes_are_stored_apart(target, n):
+    x, y = np.arange(1, 17, dtype="f4"), np.zeros(200, "f4")
+    want = np.zeros(200, "f4")
+    stored = x[: min(n, target.lanes(f32))]
+    want[: 2 * len(stored) : 2] = stored
+    want[100 : 100 + 3 * len(stored) : 3] = stored
+    call(emit_seconds, target, x, y, extra=[n])
+    assert (y == want).all()
 
 
 def emit_fibonacci(module: KernelModule) -> None:

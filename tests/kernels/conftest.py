@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from lamina.codegen import jit, target, threads
-from lamina.kernels import contract, conv, direct, gemm, pad, rows
+from lamina.kernels import contract, conv, depthwise, direct, gemm, pad, rows
 
 USABLE = [name for name, row in target.TARGETS.items() if target.runs_here(row)]
 
@@ -20,7 +20,7 @@ def forget_plans() -> None:
 def each_target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of a target that kernels are compiled for while the test runs."""
     chosen = target.TARGETS[request.param]
-    for module in (jit, contract, direct, pad, rows):
+    for module in (jit, contract, depthwise, direct, pad, rows):
         if hasattr(module, "host_target"):
             monkeypatch.setattr(module, "host_target", lambda: chosen)
     forget_plans()

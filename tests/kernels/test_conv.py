@@ -130,6 +130,12 @@ LAYERS = {
     "1x1": (32, 20, 9, 1, 1, 0, 1),
     "1x1 strided": (32, 20, 9, 1, 2, 0, 1),
     "depthwise": (24, 24, 13, 3, 1, 1, 24),
+    "depthwise strided": (6, 6, 15, 3, 2, 1, 6),
+    "depthwise 5x5": (6, 12, 13, 5, 1, 2, 6),
+    "depthwise 5x5 strided": (6, 6, 17, 5, 2, 2, 6),
+    "depthwise, one place": (6, 6, 7, 7, 1, 0, 6),
+    "depthwise 5x5, one place": (6, 6, 5, 5, 1, 0, 6),
+    "one result": (20, 1, 13, 5, 1, 2, 1),
     "grouped": (24, 36, 13, 3, 1, 1, 4),
     "long sum": (300, 16, 7, 3, 1, 1, 1),
 }
@@ -169,15 +175,47 @@ def test_gradients_have_the_same_bits_for_any_thread_count(team):
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("places", [4, 15, 17])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_depthwise_weight_gradient(team, each_target, stride, places, dtype):
+@pytest.mark.parametrize("taps", [3, 5])
+def test_depthwise_weight_gradient(team, each_target, stride, places, dtype, taps):
     random = np.random.default_rng(places)
-    size = (places - 1) * stride + 1
+    size, pad = (places - 1) * stride + 1, taps // 2
     x = random.standard_normal((3, 6, size, size)).astype(dtype).swapaxes(0, 1)
     g = random.standard_normal((3, 6, places, places)).astype(dtype).swapaxes(0, 1)
-    out = np.full((1, 6, 3, 3), np.nan, dtype)
+    results = set()
     for count in (1, 2):
         threads.set_num_threads(count)
-        check(x, g, out, (1, 1), (1, 1), (stride, stride), (1, 1), batch_groups=6)
+        out = np.full((1, 6, taps, taps), np.nan, dtype)
+        options = ((1, 1), (pad, pad), (stride, stride), (1, 1))
+        check(x, g, out, *options, batch_groups=6)
+        results.add(out.tobytes())
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("size", [9, 33])
+@pytest.mark.parametrize("taps", [3, 5])
+def test_depthwise_input_gradient_of_stride_two(each_target, size, taps):
+    random = np.random.default_rng(size)
+    g = random.standard_normal((2, 5, (size + 1) // 2, (size + 1) // 2)).astype("f4")
+    w = random.standard_normal((5, 1, taps, taps)).astype("f4")
+    rest = taps - 1 - taps // 2
+    out = np.full((2, 5, size, size), np.nan, "f4")
+    check(g, w, out, (1, 1), (rest, rest), (1, 1), (2, 2), groups=5)
+
+
+def test_infinity_stays_in_its_window(each_target):
+    x, w = np.ones((1, 4, 9, 9), "f4"), np.ones((4, 1, 3, 3), "f4")
+    x[0, :, 4, 0] = np.inf
+    out = forward(x, w, padding=1, groups=4)
+    assert np.isinf(out[0, 0, 3:6, :2]).all()
+    assert np.isinf(out).sum() == 4 * 6
+    gradient = np.empty((1, 4, 3, 3), "f4")
+    conv(
+        ArrayOperand(gradient), ArrayOperand(x.swapaxes(0, 1)),
+        ArrayOperand(np.ones((4, 1, 9, 9), "f4")), stride=(1, 1), padding=(1, 1),
+        dilation=(1, 1), input_dilation=(1, 1), batch_groups=4,
+    )  # fmt: skip
+    assert not np.isnan(gradient).any()
+    assert np.isinf(gradient[..., :2]).sum() == 4 * 6
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -154,6 +154,11 @@ def test_a_batch_of_rows_has_the_bits_of_each(team, each_target, weights, k):
         assert turned.swapaxes(0, 1).tobytes() == whole[:3].tobytes()
 
 
+def test_few_rows_and_an_empty_sum():
+    b = np.zeros((40, 8), "f4")[:, :0].swapaxes(0, 1)
+    assert (product(np.zeros((2, 0), "f4"), b, np.full((2, 40), np.nan, "f4")) == 0).all()
+
+
 def test_few_rows_on_several_threads(team):
     a, b = matrices(1, 3000, 900)
     threads.set_num_threads(1)

@@ -1,0 +1,370 @@
+"""Convolution of few results a group, such as depthwise, and its weight gradient.
+
+The input's planes are copied with zeros around them to scratch memory, where they stay in the
+caches; the taps are unrolled, so that weights, or the sums of the weight gradient, stay in
+registers. Sums run over channels and taps in order; those of the gradient over the rows of an
+image, then over images.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import final
+
+from lamina.codegen import jit, threads
+from lamina.codegen.builder import Builder, KernelModule
+from lamina.codegen.target import host_target
+from lamina.codegen.types import Pointer, Scalar, i8, i64
+from lamina.codegen.values import Value
+from lamina.kernels.launch import Place, Step, View, argument_block
+from lamina.kernels.operand import Shape
+from lamina.kernels.pad import Padding, copied_part
+from lamina.kernels.scalars import SCALARS
+
+_FIELDS = (
+    "counter", "chunks", "out", "w", "x", "inner", "repeats",
+    "out_outer", "out_inner", "out_repeat", "out_row", "out_column",
+    "w_outer", "w_inner", "w_repeat", "w_row", "w_column",
+    "x_outer", "x_inner", "x_repeat", "x_row", "x_column",
+    "height", "width", "pitch", "size", "copied_rows", "copied_columns", "low",
+    "channels", "w_channel",
+)  # fmt: skip
+_SLOT = {name: place for place, name in enumerate(_FIELDS)}
+_FLOPS_WORTH_A_THREAD = 5_000_000
+MOST_TAPS = 25
+MOST_PLANE_BYTES = 1 << 20
+
+
+class _Plane(ABC):
+    """Emits the work on one plane; `taps` and `step` are known when it is compiled."""
+
+    def __init__(
+        self, k: Builder, scalar: Scalar, taps: tuple[int, int], step: int, args: Value,
+        scratch: Value,
+    ) -> None:  # fmt: skip
+        self.k = k
+        self.scalar = scalar
+        self.taps = taps
+        self.step = step
+        self.args = args
+        self.lanes = k.target.lanes(scalar)
+        self.plane = k.cast_pointer(scratch, scalar)
+
+    def get(self, name: str) -> Value:
+        return self.args[_SLOT[name]]
+
+    def clear(self) -> None:
+        """Fill the scratch memory with zeros: copies leave those around them alone."""
+        size = self.get("size") * self.get("channels")
+        with self.k.loop(size, step=self.lanes) as turn:
+            self.plane.store(turn.index, self.k.zeros(self.scalar))
+
+    def run(self, number: Value) -> None:
+        """Do chunk `number`."""
+        outer, inner = number // self.get("inner"), number % self.get("inner")
+        out, w, x = (
+            self.k.pointer_at(self.get(name), self.scalar)
+            + (outer * self.get(f"{name}_outer") + inner * self.get(f"{name}_inner"))
+            for name in ("out", "w", "x")
+        )
+        self._work(out, w, x)
+
+    @abstractmethod
+    def _work(self, out: Value, w: Value, x: Value) -> None:
+        """Do the chunk whose parts start at these places."""
+
+    def _copy(self, x: Value, place: Value) -> None:
+        """Copy the plane at `x` into its frame of zeros, `place` after the first."""
+        k, columns, step = self.k, self.get("copied_columns"), self.get("x_column")
+        with k.loop(self.get("copied_rows")) as row:
+            source = x + row.index * self.get("x_row")
+            target = self.plane + (place + self.get("low") + row.index * self.get("pitch"))
+            with k.either(step.equals(1)) as (side_by_side, apart):
+                with side_by_side, k.loop(columns, step=self.lanes) as turn:
+                    left = columns - turn.index
+                    content = k.load_first(source + turn.index, left)
+                    k.store_first(target + turn.index, content, left)
+                with apart, k.loop(columns) as turn:
+                    target[turn.index] = source[turn.index * step]
+
+    def _neighbours(self, source: Value) -> list[Value]:
+        """Return a register for each tap of a row: places `step` apart, from `source` on."""
+        k, lanes = self.k, self.lanes
+        if self.step == 1:
+            return [source.load(tap, lanes=lanes) for tap in range(self.taps[1])]
+        found: list[Value] = []
+        for tap in range(0, self.taps[1], 2):
+            low, high = (source.load(tap + start, lanes=lanes) for start in (0, lanes))
+            found += [k.shuffle(low, high, range(odd, 2 * lanes, 2)) for odd in (0, 1)]
+        return found[: self.taps[1]]
+
+
+class _Rows(_Plane):
+    """The convolution: several rows of the result at a time, so that rows of x serve them all."""
+
+    # How many rows go together, the most first.
+    together: tuple[int, ...]
+
+    def _work(self, out: Value, w: Value, x: Value) -> None:
+        k = self.k
+        with k.loop(self.get("channels")) as turn:
+            self._copy(x + turn.index * self.get("x_repeat"), turn.index * self.get("size"))
+        with k.loop(self.get("repeats")) as turn:
+            weights = w + turn.index * self.get("w_repeat")
+            self._plane_of(out + turn.index * self.get("out_repeat"), weights)
+
+    def _plane_of(self, out: Value, w: Value) -> None:
+        k, height = self.k, self.get("height")
+        prepared = self._prepared(w)
+        done = k.integer(0)
+        for count in self.together:
+            whole = done + (height - done) // count * count
+            with k.loop(whole, start=done, step=count) as row:
+                self._rows(out, row.index, prepared, count)
+            done = whole
+
+    def _prepared(self, w: Value) -> "_Factors":
+        """Return the weights as far as they are read ahead of the loop over rows."""
+        rows = [self.get("w_row") * row for row in range(self.taps[0])]
+        columns = [self.get("w_column") * column for column in range(self.taps[1])]
+        return _Factors(w, [[row + column for column in columns] for row in rows])
+
+    @abstractmethod
+    def _sums(self, source: Value, factors: "_Factors", count: int) -> list[Value]:
+        """Return the sums of a register in each of `count` rows; x starts at `source`."""
+
+    def _rows(self, out: Value, first: Value, factors: "_Factors", count: int) -> None:
+        k, step = self.k, self.get("out_column")
+        start = self.plane + first * self.step * self.get("pitch")
+        with k.loop(self.get("width"), step=self.lanes) as turn:
+            sums = self._sums(start + turn.index * self.step, factors, count)
+            left = self.get("width") - turn.index
+            rows = [
+                out + ((first + row) * self.get("out_row") + turn.index * step)
+                for row in range(count)
+            ]
+            for target, total in zip(rows, sums, strict=True):
+                self._store(target, total, step, left)
+
+    def _store(self, target: Value, total: Value, step: Value, left: Value) -> None:
+        k = self.k
+        with k.either(step.equals(1)) as (side_by_side, apart):
+            with side_by_side:
+                k.store_first(target, total, left)
+            with apart, k.either(step.equals(2)) as (seconds, spread):
+                with seconds:
+                    k.store_seconds(target, total, left)
+                with spread:
+                    k.store_spread(target, total, step, left)
+
+    def _products(
+        self, sums: list[Value], source: Value, factors: list[list[Value]]
+    ) -> list[Value]:
+        """Return the sums with the products of one plane added, tap after tap."""
+        done = list(sums)
+        for line in range((len(sums) - 1) * self.step + self.taps[0]):
+            contents = self._neighbours(source + self.get("pitch") * line)
+            for tap, content in enumerate(contents):
+                for row in range(len(sums)):
+                    if 0 <= line - row * self.step < self.taps[0]:
+                        factor = factors[line - row * self.step][tap]
+                        done[row] = self.k.fma(factor, content, done[row])
+        return done
+
+
+@final
+class _Forward(_Rows):
+    """One channel a group: its weights stay in registers."""
+
+    together = (4, 1)
+
+    def _prepared(self, w: Value) -> "_Factors":
+        return _Rows._prepared(self, w).loaded(self.k, self.k.integer(0))
+
+    def _sums(self, source: Value, factors: "_Factors", count: int) -> list[Value]:
+        return self._products([self.k.zeros(self.scalar)] * count, source, factors.registers)
+
+
+@final
+class _Channels(_Rows):
+    """Several channels a group: sums stay in registers, as many as keep the FMA units busy."""
+
+    together = (8, 4, 1)
+
+    def _sums(self, source: Value, factors: "_Factors", count: int) -> list[Value]:
+        k = self.k
+        start = [k.zeros(self.scalar)] * count
+        with k.loop(self.get("channels"), carry=start) as turn:
+            registers = factors.loaded(k, turn.index * self.get("w_channel")).registers
+            plane = source + turn.index * self.get("size")
+            turn.next = self._products(turn.carried, plane, registers)
+        return turn.results
+
+
+@dataclass(frozen=True, slots=True)
+class _Factors:
+    """The weights of one result: where they lie and, once read, a register for each."""
+
+    w: Value
+    offsets: list[list[Value]]
+    registers: list[list[Value]] = field(default_factory=list)
+
+    def loaded(self, k: Builder, channel: Value) -> "_Factors":
+        """Return them with the registers filled, those that lie `channel` further on."""
+        w = self.w + channel
+        registers = [[k.splat(w[offset]) for offset in row] for row in self.offsets]
+        return replace(self, registers=registers)
+
+
+@final
+class _WeightGradient(_Plane):
+    """The gradient: `w` is that of the result; lanes are added up at the end, in their order."""
+
+    def _work(self, out: Value, w: Value, x: Value) -> None:
+        k = self.k
+        count = self.taps[0] * self.taps[1]
+        totals = k.stack(self.scalar, max(2, count * self.lanes))
+        for tap in range(count):
+            totals.store(tap * self.lanes, k.zeros(self.scalar))
+        with k.loop(self.get("repeats")) as turn:
+            self._copy(x + turn.index * self.get("x_repeat"), k.integer(0))
+            sums = self._image(w + turn.index * self.get("w_repeat"))
+            for tap, total in enumerate(sums):
+                before = totals.load(tap * self.lanes, lanes=self.lanes)
+                totals.store(tap * self.lanes, before + total)
+        with k.loop(self.taps[0]) as row, k.loop(self.taps[1]) as column:
+            place = (row.index * self.taps[1] + column.index) * self.lanes
+            target = row.index * self.get("out_row") + column.index * self.get("out_column")
+            out[target] = self._added(totals + place)
+
+    def _image(self, w: Value) -> list[Value]:
+        """Return the sums of one image, a register for each tap."""
+        k, lanes, width = self.k, self.lanes, self.get("width")
+        whole = width // lanes * lanes
+        carry = [k.zeros(self.scalar)] * (self.taps[0] * self.taps[1])
+        with k.loop(self.get("height"), carry=carry) as row:
+            gradient = w + row.index * self.get("w_row")
+            source = self.plane + row.index * self.step * self.get("pitch")
+            with k.loop(whole, step=lanes, carry=row.carried) as turn:
+                here = (gradient + turn.index).load(0, lanes=lanes)
+                turn.next = self._products(turn.carried, here, source + turn.index * self.step)
+            with k.loop(width, start=whole, step=lanes, carry=turn.results) as rest:
+                left = width - rest.index
+                here = k.load_first(gradient + rest.index, left)
+                there = source + rest.index * self.step
+                rest.next = self._products(rest.carried, here, there, left)
+            row.next = rest.results
+        return row.results
+
+    def _products(
+        self, sums: Sequence[Value], gradient: Value, source: Value, left: Value | None = None
+    ) -> list[Value]:
+        k = self.k
+        done: list[Value] = []
+        for row in range(self.taps[0]):
+            contents = self._neighbours(source + self.get("pitch") * row)
+            if left is not None:
+                # What lies past the row may be infinite: 0 · ∞ is not 0.
+                mask, zeros = k.lanes_below(self.scalar, left), k.zeros(self.scalar)
+                contents = [k.select(mask, content, zeros) for content in contents]
+            done += [
+                k.fma(gradient, content, total)
+                for content, total in zip(contents, sums[len(done) :], strict=False)
+            ]
+        return done
+
+    def _added(self, lanes: Value) -> Value:
+        total = lanes[0]
+        for lane in range(1, self.lanes):
+            total = total + lanes[lane]
+        return total
+
+
+_KINDS: dict[str, type[_Plane]] = {
+    "one channel": _Forward,
+    "channels": _Channels,
+    "weight gradient": _WeightGradient,
+}
+
+
+def emit_depthwise(
+    module: KernelModule, dtype: str, kind: str, taps: tuple[int, int], step: int
+) -> None:
+    """Define `run(arguments, scratch)`: claim chunks, planes or channels, and do their work."""
+    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
+        k,
+        args,
+        scratch,
+    ):
+        plane = _KINDS[kind](k, SCALARS[dtype], taps, step, args, scratch)
+        plane.clear()
+        number = k.cell(i64, k.claim(args))
+        with k.repeat_while(lambda: number.get() < plane.get("chunks")):
+            plane.run(number.get())
+            number.set(k.claim(args))
+
+
+@dataclass(frozen=True, slots=True)
+class Strides:
+    """The strides of one operand: along the axes of the chunks, the repeats, and of a plane."""
+
+    outer: int
+    inner: int
+    repeat: int
+    row: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Depthwise:
+    """One convolution of planes to compute: "one channel" a group, "channels", "weight gradient".
+
+    Chunks run over `outer` × `inner`; each repeats: over the outputs that share input planes, or
+    over the images that a gradient sums. `channels` are summed over in a convolution, with strides
+    `w_channel` and that of x's repeats. `taps` and `places` are the sizes (rows, columns) of the
+    kernel and of the forward result; `x` is framed by `padding`.
+    """
+
+    dtype: str
+    kind: str
+    chunks: tuple[int, int]
+    repeats: int
+    taps: tuple[int, int]
+    places: tuple[int, int]
+    stride: int
+    padding: Padding
+    out: Place
+    out_strides: Strides
+    w: Place
+    w_strides: Strides
+    x: View
+    x_strides: Strides
+    channels: int = 1
+    w_channel: int = 0
+
+    def step(self) -> Step:
+        """Return the kernel call that computes it."""
+        scalar = SCALARS[self.dtype]
+        start, counts, lows = copied_part(self.x, self.padding)
+        _, rows, pitch = self.padding.size
+        size = rows * pitch + 4 * host_target().lanes(scalar) + self.taps[1]
+        chunks = self.chunks[0] * self.chunks[1]
+        arguments = argument_block(
+            0, chunks, 0, 0, 0, self.chunks[1], self.repeats,
+            *_numbers(self.out_strides), *_numbers(self.w_strides), *_numbers(self.x_strides),
+            *self.places, pitch, size, *(counts[1:] if counts[0] else (0, 0)),
+            lows[1] * pitch + lows[2], self.channels, self.w_channel,
+        )  # fmt: skip
+        entry = jit.kernel(emit_depthwise, self.dtype, self.kind, self.taps, self.stride)
+        products = chunks * self.repeats * self.channels * self.places[0] * self.places[1]
+        worthwhile = 1 + 2 * products * self.taps[0] * self.taps[1] // _FLOPS_WORTH_A_THREAD
+        workers = min(worthwhile, chunks, threads.num_threads())
+        x = self.x.moved(start).place
+        places = ((_SLOT["out"], self.out), (_SLOT["w"], self.w), (_SLOT["x"], x))
+        # Clearing writes whole registers.
+        scratch_bytes = (self.channels * size + host_target().lanes(scalar)) * scalar.bytes
+        return Step(entry, arguments, places, scratch_bytes, workers)
+
+
+def _numbers(strides: Strides) -> Shape:
+    return strides.outer, strides.inner, strides.repeat, strides.row, strides.column
