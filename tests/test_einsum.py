@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import lamina
 from lamina import dtypes, errors
-from lamina.ops import einsum as sums
+from lamina.ops.algebra import einsum as sums
 
 SIZES = {"a": 2, "b": 3, "c": 1, "d": 4}
 

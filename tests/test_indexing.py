@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 import lamina
 from lamina import autograd, errors
-from lamina.ops import indexing as ops
+from lamina.ops.indices import indexing as ops
 
 F64 = np.float64
 

@@ -12,8 +12,9 @@ from golden import losses_cases as cases
 
 import lamina
 from lamina import autograd, dtypes, errors
-from lamina.ops import ctc, distances, labels, losses
-from lamina.ops.softmax import log_softmax
+from lamina.ops.indices import labels
+from lamina.ops.layers.softmax import log_softmax
+from lamina.ops.objectives import ctc, distances, losses
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.npz"
 

@@ -9,7 +9,8 @@ import pytest
 import lamina
 from lamina import autograd
 from lamina.memory import of_numpy
-from lamina.ops import (
+from lamina.ops.algebra.products import Matmul
+from lamina.ops.layers import (
     attention,
     convolution,
     dropout,
@@ -19,8 +20,7 @@ from lamina.ops import (
     resampling,
     softmax,
 )
-from lamina.ops.convolution import Conv
-from lamina.ops.products import Matmul
+from lamina.ops.layers.convolution import Conv
 from lamina.ops.registry import Op
 from lamina.philox import Generator
 

@@ -6,7 +6,7 @@ import pytest
 
 import lamina
 from lamina import errors
-from lamina.ops import (
+from lamina.ops.layers import (
     attention,
     convolution,
     dropout,

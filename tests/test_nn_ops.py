@@ -37,7 +37,7 @@ def results(case: NNCase, dtype: str) -> dict[str, np.ndarray]:
     for x, spec in zip(inputs, case.inputs, strict=True):
         if spec is not None and spec.is_differentiated:
             x.requires_grad_()
-    function = getattr(import_module(f"lamina.ops.{case.module}"), case.ours)
+    function = getattr(import_module(f"lamina.ops.layers.{case.module}"), case.ours)
     out = case.call(function, inputs)
     outs = out if isinstance(out, tuple) else (out,)
     found = {f"out{i}": o.detach().numpy() for i, o in enumerate(outs)}
@@ -85,7 +85,7 @@ def first_gradients(case: NNCase, arrays: list, shifts: list) -> list[lamina.Ten
     wanted = [x for x, s in zip(inputs, shifts, strict=True) if s is not None]
     for x in wanted:
         x.requires_grad_()
-    function = getattr(import_module(f"lamina.ops.{case.module}"), case.ours)
+    function = getattr(import_module(f"lamina.ops.layers.{case.module}"), case.ours)
     out = case.call(function, inputs)
     first = out[0] if isinstance(out, tuple) else out
     # Squared, so that no gradient is constant.

@@ -9,9 +9,11 @@ import pytest
 
 import lamina
 from lamina import errors
-from lamina.ops import activations, error_function, functions, reduction, scan, sorting
 from lamina.ops.blocks import BLOCK, in_blocks
-from lamina.ops.choosing import choose
+from lamina.ops.elementwise import activations, error_function, functions
+from lamina.ops.elementwise.choosing import choose
+from lamina.ops.orders import sorting
+from lamina.ops.reductions import reduction, scan
 
 INF, NAN = float("inf"), float("nan")
 

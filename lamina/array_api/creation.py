@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from lamina.errors import ArgumentError, ShapeError
-from lamina.ops import copying, rearranging
-from lamina.ops.movement import expand, reshape
+from lamina.ops.shapes import copying, rearranging
+from lamina.ops.shapes.movement import expand, reshape
 from lamina.tensor import (
     Tensor,
     arange,

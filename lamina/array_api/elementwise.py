@@ -1,7 +1,7 @@
 """Functions of one tensor, element by element."""
 
-from lamina.ops import arithmetic as ar
-from lamina.ops import functions as fn
+from lamina.ops.elementwise import arithmetic as ar
+from lamina.ops.elementwise import functions as fn
 from lamina.tensor import Tensor
 
 __all__ = [

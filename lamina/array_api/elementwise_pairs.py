@@ -2,8 +2,8 @@
 
 from lamina.array_api.dtypes_info import result_type
 from lamina.errors import ArgumentError
-from lamina.ops import arithmetic as ar
-from lamina.ops import functions as fn
+from lamina.ops.elementwise import arithmetic as ar
+from lamina.ops.elementwise import functions as fn
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

@@ -14,7 +14,8 @@ from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError
 from lamina.layout import normalize_axes
 from lamina.memory import of_numpy
-from lamina.ops import copying, fourier
+from lamina.ops.algebra import fourier
+from lamina.ops.shapes import copying
 from lamina.tensor import Tensor
 from lamina.tensor.core import check_device, wrap
 from lamina.tensor.keywords import second_keywords

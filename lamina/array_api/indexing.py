@@ -1,6 +1,6 @@
 """Elements chosen by their places."""
 
-from lamina.ops import indexing
+from lamina.ops.indices import indexing
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina import dtypes
-from lamina.ops import decompositions, einsum, movement, products, reduction
-from lamina.ops import linalg as square
+from lamina.ops.algebra import decompositions, einsum, products
+from lamina.ops.algebra import linalg as square
+from lamina.ops.reductions import reduction
+from lamina.ops.shapes import movement
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

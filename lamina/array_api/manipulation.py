@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from lamina import layout
 from lamina.errors import ArgumentError, LayoutError
 from lamina.layout import Shape
-from lamina.ops import copying, movement, partition, rearranging
+from lamina.ops.orders import partition
+from lamina.ops.shapes import copying, movement, rearranging
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

@@ -2,8 +2,10 @@
 
 from typing import Any, Literal
 
-from lamina.ops import indexing, reduction, sorting
-from lamina.ops.arithmetic import where as choose
+from lamina.ops.elementwise.arithmetic import where as choose
+from lamina.ops.indices import indexing
+from lamina.ops.orders import sorting
+from lamina.ops.reductions import reduction
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from lamina.ops import membership, sorting
+from lamina.ops.orders import membership, sorting
 from lamina.tensor import Tensor
 
 __all__ = ["isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lamina.ops import sorting
+from lamina.ops.orders import sorting
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

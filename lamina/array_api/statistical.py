@@ -12,7 +12,8 @@ from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError
 from lamina.layout import normalize_axis
-from lamina.ops import copying, reduction, scan
+from lamina.ops.reductions import reduction, scan
+from lamina.ops.shapes import copying
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from lamina.ops import activations, closeness, indexing
-from lamina.ops import arithmetic as ar
-from lamina.ops import functions as fn
-from lamina.ops import softmax as over_axis
+from lamina.ops.elementwise import activations, closeness
+from lamina.ops.elementwise import arithmetic as ar
+from lamina.ops.elementwise import functions as fn
+from lamina.ops.indices import indexing
+from lamina.ops.layers import softmax as over_axis
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

@@ -5,7 +5,9 @@ from typing import Any
 from lamina.array_api import searching
 from lamina.dtypes import int64
 from lamina.errors import DTypeError
-from lamina.ops import indexing, reduction, sorting
+from lamina.ops.indices import indexing
+from lamina.ops.orders import sorting
+from lamina.ops.reductions import reduction
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

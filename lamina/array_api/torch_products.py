@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from lamina.ops import einsum as sums
-from lamina.ops import linalg
+from lamina.ops.algebra import einsum as sums
+from lamina.ops.algebra import linalg
 from lamina.tensor import Tensor
 
 __all__ = ["addmm", "addmv", "baddbmm", "einsum", "inner", "kron", "outer"]

@@ -5,7 +5,8 @@ from typing import Any
 
 from lamina import dtypes
 from lamina.array_api import linalg
-from lamina.ops import reduction, scan, sorting
+from lamina.ops.orders import sorting
+from lamina.ops.reductions import reduction, scan
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lamina.ops import copying, movement, partition, rearranging
+from lamina.ops.orders import partition
+from lamina.ops.shapes import copying, movement, rearranging
 from lamina.tensor import Tensor
 from lamina.tensor.keywords import second_keywords
 

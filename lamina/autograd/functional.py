@@ -12,8 +12,8 @@ import numpy as np
 from lamina.autograd.backward import grad
 from lamina.autograd.grad_mode import enable_grad
 from lamina.errors import ArgumentError, ShapeError
-from lamina.ops.copying import stack
 from lamina.ops.registry import Operand
+from lamina.ops.shapes.copying import stack
 
 Tensor = Any
 # One tensor, or a tuple of them.

@@ -7,7 +7,7 @@ import numpy as np
 
 from lamina.errors import ArgumentError, DataError, DTypeError, ShapeError
 from lamina.memory import of_numpy
-from lamina.ops.copying import stack
+from lamina.ops.shapes.copying import stack
 from lamina.tensor import Tensor, empty, tensor
 
 

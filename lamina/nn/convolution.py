@@ -11,7 +11,7 @@ from lamina.nn import init
 from lamina.nn.functional.spatial import PadMode
 from lamina.nn.module import Module
 from lamina.nn.parameter import Parameter
-from lamina.ops.spatial import Sizes, per_axis
+from lamina.ops.layers.spatial import Sizes, per_axis
 from lamina.tensor import Tensor, empty
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]

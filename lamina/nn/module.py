@@ -10,7 +10,7 @@ from lamina.errors import ArgumentError, DTypeError, StateError
 from lamina.nn.hooks import Entry, Hook, Hooks, enter
 from lamina.nn.parameter import Parameter
 from lamina.nn.state import LoadResult, load_state, shortened
-from lamina.ops.arithmetic import cast
+from lamina.ops.elementwise.arithmetic import cast
 from lamina.tensor import Tensor
 from lamina.tensor.core import check_device
 

@@ -7,7 +7,7 @@ from lamina.layout import Shape
 from lamina.nn import functional as F
 from lamina.nn.functional.spatial import PadMode
 from lamina.nn.module import Module
-from lamina.ops.spatial import Sizes
+from lamina.ops.layers.spatial import Sizes
 from lamina.tensor import Tensor
 
 

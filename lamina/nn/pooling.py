@@ -4,7 +4,7 @@ from typing import Any, final
 
 from lamina.nn import functional as F
 from lamina.nn.module import Module
-from lamina.ops.spatial import Sizes, per_axis
+from lamina.ops.layers.spatial import Sizes, per_axis
 from lamina.tensor import Tensor
 
 

@@ -5,8 +5,8 @@ from typing import final
 
 from lamina.nn import functional as F
 from lamina.nn.module import Module
-from lamina.ops.resampling import Mode
-from lamina.ops.spatial import Sizes
+from lamina.ops.layers.resampling import Mode
+from lamina.ops.layers.spatial import Sizes
 from lamina.tensor import Tensor
 
 

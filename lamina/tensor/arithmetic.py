@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops import arithmetic as ops
-from lamina.ops import products, reduction
+from lamina.ops.algebra import products
+from lamina.ops.elementwise import arithmetic as ops
+from lamina.ops.reductions import reduction
 from lamina.ops.registry import Operand
 
 Tensor = Any

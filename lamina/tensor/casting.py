@@ -5,7 +5,7 @@ from typing import Any
 
 from lamina import dtypes
 from lamina.memory import Array
-from lamina.ops.arithmetic import cast
+from lamina.ops.elementwise.arithmetic import cast
 from lamina.ops.registry import Operand
 
 Tensor = Any

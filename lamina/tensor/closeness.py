@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lamina.ops import closeness
+from lamina.ops.elementwise import closeness
 from lamina.ops.registry import Operand
 
 Tensor = Any

@@ -13,7 +13,7 @@ from lamina.dtypes import DType
 from lamina.errors import DeviceError, DTypeError, GradientError, ShapeError
 from lamina.layout import Shape
 from lamina.memory import Array, pooled
-from lamina.ops.arithmetic import cast
+from lamina.ops.elementwise.arithmetic import cast
 from lamina.ops.registry import Op, View
 from lamina.tensor.arithmetic import Arithmetic
 from lamina.tensor.casting import Casting

@@ -3,9 +3,10 @@
 from typing import Any
 
 from lamina.errors import ArgumentError
-from lamina.ops import activations, softmax
-from lamina.ops import arithmetic as ar
-from lamina.ops import functions as fn
+from lamina.ops.elementwise import activations
+from lamina.ops.elementwise import arithmetic as ar
+from lamina.ops.elementwise import functions as fn
+from lamina.ops.layers import softmax
 from lamina.ops.registry import Operand
 from lamina.tensor.keywords import second_keywords
 

@@ -15,10 +15,10 @@ from lamina.errors import (
 )
 from lamina.memory import Array
 from lamina.memory.array import NDArray
-from lamina.ops import indexing as ops
-from lamina.ops.arithmetic import cast
+from lamina.ops.elementwise.arithmetic import cast
+from lamina.ops.indices import indexing as ops
+from lamina.ops.indices.selection import BasicIndex, as_entry, basic_steps, choice
 from lamina.ops.registry import Operand
-from lamina.ops.selection import BasicIndex, as_entry, basic_steps, choice
 from lamina.tensor.conversion import array_of, dtype_beside
 from lamina.tensor.views import become, check_write, is_tracked
 

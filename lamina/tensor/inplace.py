@@ -6,12 +6,12 @@ import numpy as np
 
 from lamina.errors import DTypeError
 from lamina.memory import Array, empty
-from lamina.ops import arithmetic as ops
-from lamina.ops.arithmetic import cast
-from lamina.ops.functions import clip
-from lamina.ops.movement import expand, reshape
+from lamina.ops.elementwise import arithmetic as ops
+from lamina.ops.elementwise.arithmetic import cast
+from lamina.ops.elementwise.functions import clip
 from lamina.ops.pointwise import Elementwise
 from lamina.ops.registry import Op, Operand
+from lamina.ops.shapes.movement import expand, reshape
 from lamina.tensor.views import (
     assign,
     become,

@@ -2,9 +2,9 @@
 
 from typing import Self
 
-from lamina.ops import activations
-from lamina.ops import arithmetic as ar
-from lamina.ops import functions as fn
+from lamina.ops.elementwise import activations
+from lamina.ops.elementwise import arithmetic as ar
+from lamina.ops.elementwise import functions as fn
 from lamina.ops.registry import Op
 from lamina.tensor.inplace import InPlace
 from lamina.tensor.views import is_tracked, rejoin_base

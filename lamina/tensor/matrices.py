@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lamina.ops import decompositions, einsum, linalg, products
+from lamina.ops.algebra import decompositions, einsum, linalg, products
 from lamina.ops.registry import Operand
 
 Tensor = Any

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lamina.ops import copying, movement, partition, rearranging
+from lamina.ops.orders import partition
 from lamina.ops.registry import Operand
+from lamina.ops.shapes import copying, movement, rearranging
 from lamina.tensor.shaping import sizes
 
 Tensor = Any

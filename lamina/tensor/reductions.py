@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError
-from lamina.ops import reduction as ops
-from lamina.ops import scan, sorting
-from lamina.ops.folding import Axes
+from lamina.ops.orders import sorting
+from lamina.ops.orders.sorting import Found
+from lamina.ops.reductions import reduction as ops
+from lamina.ops.reductions import scan
+from lamina.ops.reductions.folding import Axes
+from lamina.ops.reductions.scan import Running
 from lamina.ops.registry import Operand
-from lamina.ops.scan import Running
-from lamina.ops.sorting import Found
 from lamina.tensor.keywords import second_keywords
 
 Tensor = Any

@@ -6,9 +6,9 @@ from typing import Any
 from lamina.errors import AxisError, LayoutError, ShapeError
 from lamina.layout import Shape, infer_shape, normalize_axis, reshape
 from lamina.memory import Array
-from lamina.ops import copying
-from lamina.ops import movement as ops
 from lamina.ops.registry import Operand
+from lamina.ops.shapes import copying
+from lamina.ops.shapes import movement as ops
 
 Tensor = Any
 

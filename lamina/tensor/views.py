@@ -11,10 +11,10 @@ from lamina.autograd.grad_mode import state
 from lamina.autograd.tape import record
 from lamina.errors import GradientError, LayoutError, ShapeError
 from lamina.layout import Layout
-from lamina.ops.copying import copy
-from lamina.ops.movement import Permute
 from lamina.ops.registry import View
-from lamina.ops.strided import StridedRead, StridedWrite
+from lamina.ops.shapes.copying import copy
+from lamina.ops.shapes.movement import Permute
+from lamina.ops.shapes.strided import StridedRead, StridedWrite
 
 Tensor = Any
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lamina.autograd import no_grad
 from lamina.nn import Module
-from lamina.ops.copying import concat
+from lamina.ops.shapes.copying import concat
 from lamina.optim import Optimizer
 from lamina.tensor import Tensor
 from lamina.train.progress import TrainingBar

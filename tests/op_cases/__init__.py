@@ -15,8 +15,8 @@ __all__ = ["CASES", "OPS", "Case"]
 
 
 def _collect() -> dict[str, list[Case]]:
-    for module in pkgutil.iter_modules(lamina.ops.__path__):
-        importlib.import_module(f"lamina.ops.{module.name}")
+    for module in pkgutil.walk_packages(lamina.ops.__path__, "lamina.ops."):
+        importlib.import_module(module.name)
     table: dict[str, list[Case]] = {}
     for module in pkgutil.iter_modules(__path__):
         if module.name == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops import activations as ops
+from lamina.ops.elementwise import activations as ops
 from lamina.ops.pointwise import Elementwise
 from lamina.ops.registry import OPS
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lamina import dtypes
-from lamina.ops import arithmetic as ops
+from lamina.ops.elementwise import arithmetic as ops
 from lamina.ops.pointwise import Elementwise
 
 from .case import ALL, COMPLEX, FLOATS, Case

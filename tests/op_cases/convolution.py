@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops.convolution import Conv
+from lamina.ops.layers.convolution import Conv
 
 from .case import NUMBERS, Case
 from .drawing import normal

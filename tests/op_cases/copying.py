@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops import copying as ops
+from lamina.ops.shapes import copying as ops
 
 from .case import ALL, Case
 from .drawing import normal

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops.dropout import Dropout
+from lamina.ops.layers.dropout import Dropout
 
 from .case import Case
 from .drawing import normal

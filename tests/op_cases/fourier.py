@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops.fourier import Fourier
+from lamina.ops.algebra.fourier import Fourier
 
 from .case import COMPLEX, Case
 from .drawing import normal

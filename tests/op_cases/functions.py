@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops import functions as ops
+from lamina.ops.elementwise import functions as ops
 from lamina.ops.pointwise import Elementwise
 from lamina.ops.registry import OPS
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops.gathering import (
+from lamina.ops.indices.gathering import (
     Argwhere,
     ArrayAdd,
     ArrayIndex,
@@ -14,7 +14,7 @@ from lamina.ops.gathering import (
     GatherAdd,
     Scatter,
 )
-from lamina.ops.selection import BasicIndex, Step
+from lamina.ops.indices.selection import BasicIndex, Step
 
 from .case import ALL, FLOATS, NUMBERS, Case
 from .drawing import fixed, normal, whole

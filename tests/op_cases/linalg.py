@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops import decompositions as dec
-from lamina.ops import linalg as ops
+from lamina.ops.algebra import decompositions as dec
+from lamina.ops.algebra import linalg as ops
 
 from . import matrices as book
 from .case import COMPLEX, Case

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops.cross_entropy import CrossEntropy, CrossEntropyGradient
-from lamina.ops.ctc import CTC, CTCCurvature, CTCGradient
-from lamina.ops.labels import PickLabel, SpreadLabel
-from lamina.ops.losses import binary_entropy
+from lamina.ops.indices.labels import PickLabel, SpreadLabel
+from lamina.ops.objectives.cross_entropy import CrossEntropy, CrossEntropyGradient
+from lamina.ops.objectives.ctc import CTC, CTCCurvature, CTCGradient
+from lamina.ops.objectives.losses import binary_entropy
 
 from .case import ALL, Case
 from .drawing import fixed, normal, uniform, whole

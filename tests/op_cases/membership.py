@@ -1,6 +1,6 @@
 """Membership: equal to some element of another tensor."""
 
-from lamina.ops.membership import IsIn
+from lamina.ops.orders.membership import IsIn
 
 from .case import COMPLEX, NUMBERS, Case
 from .drawing import Draw

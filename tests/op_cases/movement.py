@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops import movement as ops
+from lamina.ops.shapes import movement as ops
 
 from .case import ALL, Case
 from .drawing import normal

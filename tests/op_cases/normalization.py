@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops.normalization import Moments, Normalize
-from lamina.ops.sum_products import SumProducts
+from lamina.ops.layers.normalization import Moments, Normalize
+from lamina.ops.reductions.sum_products import SumProducts
 
 from .case import FLOATS, Case
 from .drawing import normal, uniform

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops.axis_map import AxisMap
-from lamina.ops.padding import Extension, Pad
+from lamina.ops.layers.axis_map import AxisMap
+from lamina.ops.layers.padding import Extension, Pad
 
 from .case import NUMBERS, Case
 from .drawing import normal

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops.windows import AvgPool, MaxPool, Window, WindowPlaces, WindowPut, WindowTake
+from lamina.ops.layers.windows import AvgPool, MaxPool, Window, WindowPlaces, WindowPut, WindowTake
 
 from .case import FLOATS, NUMBERS, Case
 from .drawing import distinct, normal, whole

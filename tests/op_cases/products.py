@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lamina.ops.products import Matmul
+from lamina.ops.algebra.products import Matmul
 
 from .case import NUMBERS, Case
 from .drawing import normal

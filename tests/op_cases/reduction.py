@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops import extremes, sums
-from lamina.ops.folding import Reduction
+from lamina.ops.reductions import extremes, sums
+from lamina.ops.reductions.folding import Reduction
 
 from .case import ALL, COMPLEX, FLOATS, NUMBERS, Case
 from .drawing import Draw, away, distinct, normal, with_zeros

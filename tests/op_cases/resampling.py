@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops.axis_map import AxisMap, AxisRule
-from lamina.ops.pooling import Area, WindowsApart
-from lamina.ops.resampling import Cubic, Linear, Nearest, Smoothed
+from lamina.ops.layers.axis_map import AxisMap, AxisRule
+from lamina.ops.layers.pooling import Area, WindowsApart
+from lamina.ops.layers.resampling import Cubic, Linear, Nearest, Smoothed
 
 from .case import Case
 from .drawing import normal

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops import scan as ops
+from lamina.ops.reductions import scan as ops
 
 from .case import FLOATS, NUMBERS, Case
 from .drawing import distinct, normal, with_zeros

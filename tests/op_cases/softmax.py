@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops.softmax import LogSoftmax, Softmax
+from lamina.ops.layers.softmax import LogSoftmax, Softmax
 
 from .case import Case
 from .drawing import fixed, normal

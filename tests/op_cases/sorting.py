@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops import sorting as ops
+from lamina.ops.orders import sorting as ops
 
 from .case import ALL, NUMBERS, Case
 from .drawing import fixed, uniform, whole

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lamina.layout import Layout
-from lamina.ops import strided as ops
+from lamina.ops.shapes import strided as ops
 
 from .case import ALL, NUMBERS, Case
 from .drawing import normal

@@ -10,7 +10,7 @@ import pytest
 
 import lamina
 from lamina import errors
-from lamina.ops import arithmetic
+from lamina.ops.elementwise import arithmetic
 from lamina.ops.pointwise import Elementwise
 
 

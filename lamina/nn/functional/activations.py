@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 from lamina.dtypes import as_dtype
 from lamina.errors import ArgumentError
-from lamina.ops import activations as ops
-from lamina.ops import functions
-from lamina.ops import softmax as normalised
-from lamina.ops.arithmetic import where
+from lamina.ops.elementwise import activations as ops
+from lamina.ops.elementwise import functions
+from lamina.ops.elementwise.arithmetic import where
+from lamina.ops.layers import softmax as normalised
 from lamina.philox import default_generator
 from lamina.tensor import Tensor, from_numpy
 from lamina.tensor.views import assign

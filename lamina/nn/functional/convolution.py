@@ -7,12 +7,12 @@ from typing import Literal
 from lamina import layout as lay
 from lamina.errors import ShapeError
 from lamina.layout import Layout
-from lamina.ops import convolution as ops
-from lamina.ops.movement import expand_dims, permute, reshape
-from lamina.ops.movement import unfold as windows
-from lamina.ops.padding import pad
-from lamina.ops.spatial import Sizes, per_axis, reach
-from lamina.ops.strided import StridedAdd
+from lamina.ops.layers import convolution as ops
+from lamina.ops.layers.padding import pad
+from lamina.ops.layers.spatial import Sizes, per_axis, reach
+from lamina.ops.shapes.movement import expand_dims, permute, reshape
+from lamina.ops.shapes.movement import unfold as windows
+from lamina.ops.shapes.strided import StridedAdd
 from lamina.tensor import Tensor
 
 NamedPadding = Literal["same", "valid"]

@@ -1,6 +1,6 @@
 """How alike or how far apart vectors are."""
 
-from lamina.ops import distances as ops
+from lamina.ops.objectives import distances as ops
 from lamina.tensor import Tensor
 
 

@@ -1,7 +1,7 @@
 """Dropping elements or whole channels; nothing is dropped unless `training`."""
 
 from lamina.errors import ShapeError
-from lamina.ops import dropout as ops
+from lamina.ops.layers import dropout as ops
 from lamina.tensor import Tensor
 from lamina.tensor.views import assign
 

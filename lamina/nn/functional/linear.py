@@ -5,9 +5,13 @@ from typing import Any, Literal
 from lamina import dtypes
 from lamina.autograd import no_grad
 from lamina.errors import ArgumentError, DTypeError, ShapeError
-from lamina.ops import attention, einsum, indexing, labels, movement, reduction
-from lamina.ops.arithmetic import where
-from lamina.ops.copying import stack
+from lamina.ops.algebra import einsum
+from lamina.ops.elementwise.arithmetic import where
+from lamina.ops.indices import indexing, labels
+from lamina.ops.layers import attention
+from lamina.ops.reductions import reduction
+from lamina.ops.shapes import movement
+from lamina.ops.shapes.copying import stack
 from lamina.tensor import Tensor, zeros
 
 

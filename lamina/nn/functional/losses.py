@@ -5,11 +5,11 @@ from typing import Any
 
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.nn.functional.distances import pairwise_distance
-from lamina.ops import ctc
-from lamina.ops import losses as ops
-from lamina.ops.activations import logsigmoid, relu, softplus
-from lamina.ops.arithmetic import minimum, where
-from lamina.ops.indexing import gather
+from lamina.ops.elementwise.activations import logsigmoid, relu, softplus
+from lamina.ops.elementwise.arithmetic import minimum, where
+from lamina.ops.indices.indexing import gather
+from lamina.ops.objectives import ctc
+from lamina.ops.objectives import losses as ops
 from lamina.tensor import Tensor, from_numpy, full_like
 
 

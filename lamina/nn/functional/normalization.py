@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from lamina.errors import ShapeError
-from lamina.ops import distances
-from lamina.ops import normalization as ops
-from lamina.ops.padding import pad
-from lamina.ops.pooling import avg_pool
+from lamina.ops.layers import normalization as ops
+from lamina.ops.layers.padding import pad
+from lamina.ops.layers.pooling import avg_pool
+from lamina.ops.objectives import distances
 from lamina.tensor import Tensor
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina.errors import ShapeError
-from lamina.ops import pooling as ops
-from lamina.ops.spatial import Sizes, per_axis
+from lamina.ops.layers import pooling as ops
+from lamina.ops.layers.spatial import Sizes, per_axis
 from lamina.tensor import Tensor
 
 # A size of None keeps the axis as it is.

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from lamina.errors import ArgumentError, ShapeError
-from lamina.ops import padding as pads
-from lamina.ops import resampling as ops
-from lamina.ops.spatial import Sizes
+from lamina.ops.layers import padding as pads
+from lamina.ops.layers import resampling as ops
+from lamina.ops.layers.spatial import Sizes
 from lamina.tensor import Tensor
 
 PadMode = Literal["constant", "reflect", "replicate", "circular"]

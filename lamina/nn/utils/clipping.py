@@ -6,7 +6,8 @@ from typing import Any
 
 from lamina.autograd import no_grad
 from lamina.errors import GradientError
-from lamina.ops import copying, reduction
+from lamina.ops.reductions import reduction
+from lamina.ops.shapes import copying
 from lamina.tensor import Tensor, zeros
 
 # What PyTorch adds to the norm before it divides by it.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from lamina.autograd import no_grad
 from lamina.errors import ShapeError
-from lamina.ops import copying
+from lamina.ops.shapes import copying
 from lamina.tensor import Tensor
 
 

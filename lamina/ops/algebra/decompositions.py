@@ -16,11 +16,11 @@ from lamina.errors import ArgumentError, GradientError, ShapeError
 from lamina.layout import Shape, broadcast_shapes
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops import reduction
-from lamina.ops.arithmetic import cast, where
-from lamina.ops.copying import concat, tril, triu
-from lamina.ops.linalg import MatrixOp, Solve, symmetric_part, transposed
+from lamina.ops.algebra.linalg import MatrixOp, Solve, symmetric_part, transposed
+from lamina.ops.elementwise.arithmetic import cast, where
+from lamina.ops.reductions import reduction
 from lamina.ops.registry import OUT, Op, Value, define
+from lamina.ops.shapes.copying import concat, tril, triu
 
 
 class EigenPairs(NamedTuple):

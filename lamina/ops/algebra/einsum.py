@@ -8,10 +8,12 @@ from typing import Any, final
 
 from lamina.errors import ArgumentError, AxisError, ShapeError
 from lamina.layout import Shape, broadcast_shapes, normalize_axes, normalize_axis
-from lamina.ops.arithmetic import multiply
-from lamina.ops.copying import concat
-from lamina.ops.functions import conj
-from lamina.ops.movement import (
+from lamina.ops.algebra.products import Matmul
+from lamina.ops.elementwise.arithmetic import multiply
+from lamina.ops.elementwise.functions import conj
+from lamina.ops.registry import Value
+from lamina.ops.shapes.copying import concat
+from lamina.ops.shapes.movement import (
     diagonal,
     expand,
     expand_dims,
@@ -21,8 +23,6 @@ from lamina.ops.movement import (
     reshape,
     squeeze,
 )
-from lamina.ops.products import Matmul
-from lamina.ops.registry import Value
 
 # A letter, or "…k" for the k-th axis from the last of those an ellipsis stands for.
 Label = str

@@ -14,8 +14,8 @@ from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.layout import normalize_axes
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.arithmetic import cast as convert
-from lamina.ops.functions import conj
+from lamina.ops.elementwise.arithmetic import cast as convert
+from lamina.ops.elementwise.functions import conj
 from lamina.ops.registry import Op, Value, define
 
 Kind = Literal["fftn", "ifftn", "rfftn", "irfftn"]

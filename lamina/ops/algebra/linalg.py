@@ -15,12 +15,12 @@ from lamina.errors import DTypeError, MatrixError, ShapeError
 from lamina.layout import broadcast_shapes
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.arithmetic import cast
-from lamina.ops.copying import tril, triu
-from lamina.ops.movement import diagonal, expand_dims, squeeze, swap_axes
+from lamina.ops.algebra.products import matmul
+from lamina.ops.elementwise.arithmetic import cast
 from lamina.ops.pointwise import unbroadcast
-from lamina.ops.products import matmul
 from lamina.ops.registry import OUT, Op, Promotion, Value, define
+from lamina.ops.shapes.copying import tril, triu
+from lamina.ops.shapes.movement import diagonal, expand_dims, squeeze, swap_axes
 
 
 class MatrixOp(Op):

@@ -13,9 +13,9 @@ from lamina.layout import Shape, broadcast_shapes
 from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray
 from lamina.ops.halves import in_float32, is_half, widened
-from lamina.ops.movement import expand_dims, squeeze, swap_axes
 from lamina.ops.pointwise import unbroadcast
 from lamina.ops.registry import Kernel, Op, Value, define
+from lamina.ops.shapes.movement import expand_dims, squeeze, swap_axes
 
 
 @define

@@ -9,15 +9,15 @@ import numpy as np
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layout import normalize_axis
 from lamina.memory.array import NDArray
-from lamina.ops import gates
-from lamina.ops.arithmetic import absolute, where
 from lamina.ops.blocks import in_blocks
-from lamina.ops.choosing import choose
-from lamina.ops.functions import sigmoid, tanh
-from lamina.ops.gates import mish, silu
-from lamina.ops.movement import reshape
+from lamina.ops.elementwise import gates
+from lamina.ops.elementwise.arithmetic import absolute, where
+from lamina.ops.elementwise.choosing import choose
+from lamina.ops.elementwise.functions import sigmoid, tanh
+from lamina.ops.elementwise.gates import mish, silu
 from lamina.ops.pointwise import REAL, Elementwise, Kinds, Pointwise
 from lamina.ops.registry import OUT, Value, define
+from lamina.ops.shapes.movement import reshape
 
 __all__ = [
     "celu",

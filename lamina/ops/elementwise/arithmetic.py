@@ -10,8 +10,8 @@ from lamina.dtypes import DType
 from lamina.errors import DTypeError
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops import exceptional
-from lamina.ops.choosing import choose
+from lamina.ops.elementwise import exceptional
+from lamina.ops.elementwise.choosing import choose
 from lamina.ops.pointwise import (
     ANY,
     BOOLEAN,

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from lamina.ops.arithmetic import isfinite, isnan
-from lamina.ops.reduction import all as every
+from lamina.ops.elementwise.arithmetic import isfinite, isnan
+from lamina.ops.reductions.reduction import all as every
 from lamina.ops.registry import Value
 
 

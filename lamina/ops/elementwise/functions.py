@@ -12,10 +12,10 @@ from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError
 from lamina.memory.array import NDArray
-from lamina.ops import error_function, exceptional
-from lamina.ops.arithmetic import isinf, sign, trunc, where
 from lamina.ops.blocks import in_blocks
-from lamina.ops.choosing import choose
+from lamina.ops.elementwise import error_function, exceptional
+from lamina.ops.elementwise.arithmetic import isinf, sign, trunc, where
+from lamina.ops.elementwise.choosing import choose
 from lamina.ops.halves import widened
 from lamina.ops.pointwise import FLOATING, NUMERIC, REAL, Elementwise, unbroadcast
 from lamina.ops.registry import OUT, Value, define

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from lamina.memory.array import NDArray
-from lamina.ops import error_function
 from lamina.ops.blocks import Formula, in_blocks
-from lamina.ops.choosing import choose
-from lamina.ops.functions import exp, logaddexp, sigmoid, tanh
+from lamina.ops.elementwise import error_function
+from lamina.ops.elementwise.choosing import choose
+from lamina.ops.elementwise.functions import exp, logaddexp, sigmoid, tanh
 from lamina.ops.pointwise import Elementwise
 from lamina.ops.registry import Value, define
 

@@ -16,10 +16,10 @@ from lamina.errors import IndexingError, ShapeError
 from lamina.layout import Shape, broadcast_shapes
 from lamina.memory import Array, Spec, empty, of_numpy
 from lamina.memory.array import NDArray
-from lamina.ops import places as at
-from lamina.ops.arithmetic import not_equal, where
-from lamina.ops.movement import expand_dims
+from lamina.ops.elementwise.arithmetic import not_equal, where
+from lamina.ops.indices import places as at
 from lamina.ops.registry import Arrays, Op, Value, define, require, spec_of
+from lamina.ops.shapes.movement import expand_dims
 
 # numpy's arrays have 64 axes at most, so there are no more indices than that.
 _AFTER_ONE = tuple(range(1, 65))

@@ -7,8 +7,8 @@ import numpy as np
 from lamina import layout as lay
 from lamina.errors import AxisError, IndexingError, ShapeError
 from lamina.layout import Shape, broadcast_shapes, normalize_axis
-from lamina.ops.arithmetic import cast, where
-from lamina.ops.gathering import (
+from lamina.ops.elementwise.arithmetic import cast, where
+from lamina.ops.indices.gathering import (
     Argwhere,
     ArrayAdd,
     ArrayIndex,
@@ -19,10 +19,17 @@ from lamina.ops.gathering import (
     Scatter,
     is_mask,
 )
-from lamina.ops.movement import expand, flatten, reshape
+from lamina.ops.indices.selection import (
+    BasicIndex,
+    Choice,
+    as_entry,
+    as_places,
+    basic_steps,
+    choice,
+)
 from lamina.ops.registry import Op, Operand, Value
-from lamina.ops.selection import BasicIndex, Choice, as_entry, as_places, basic_steps, choice
-from lamina.ops.strided import StridedWrite
+from lamina.ops.shapes.movement import expand, flatten, reshape
+from lamina.ops.shapes.strided import StridedWrite
 
 
 def array_index(x: Value, index: Any) -> Value:

@@ -11,11 +11,11 @@ from lamina.errors import ArgumentError, DTypeError, LabelError, ShapeError
 from lamina.layout import Shape
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops import places as at
-from lamina.ops.gathering import Placing
 from lamina.ops.halves import widened
+from lamina.ops.indices import places as at
+from lamina.ops.indices.gathering import Placing
+from lamina.ops.indices.selection import as_places
 from lamina.ops.registry import Op, Operand, Value, define, require
-from lamina.ops.selection import as_places
 
 Over = Literal["none", "sum", "mean"]
 

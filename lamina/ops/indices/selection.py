@@ -18,10 +18,10 @@ from lamina.errors import DTypeError, IndexingError
 from lamina.layout import Layout, Shape
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops import places as at
-from lamina.ops.gathering import Argwhere, common_shape, is_mask
+from lamina.ops.indices import places as at
+from lamina.ops.indices.gathering import Argwhere, common_shape, is_mask
 from lamina.ops.registry import Operand, Value, View, define
-from lamina.ops.strided import add_through
+from lamina.ops.shapes.strided import add_through
 
 
 class Step(NamedTuple):

@@ -9,11 +9,11 @@ from lamina import dtypes
 from lamina.errors import DTypeError, ShapeError
 from lamina.layout import broadcast_shapes
 from lamina.memory.array import NDArray
-from lamina.ops.arithmetic import where
-from lamina.ops.dropout import dropout
-from lamina.ops.movement import expand, expand_dims, flatten, swap_axes
+from lamina.ops.elementwise.arithmetic import where
+from lamina.ops.layers.dropout import dropout
+from lamina.ops.layers.softmax import Softmax
 from lamina.ops.registry import Value
-from lamina.ops.softmax import Softmax
+from lamina.ops.shapes.movement import expand, expand_dims, flatten, swap_axes
 from lamina.philox import Generator, default_generator
 
 

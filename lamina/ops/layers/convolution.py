@@ -14,9 +14,9 @@ from lamina.layout import Shape
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.halves import in_float32, is_half, widened
-from lamina.ops.movement import expand_dims, flip, reshape, squeeze, swap_axes
+from lamina.ops.layers.spatial import Sizes, cut_axis, inside, per_axis, reach
 from lamina.ops.registry import Kernel, Op, Value, define
-from lamina.ops.spatial import Sizes, cut_axis, inside, per_axis, reach
+from lamina.ops.shapes.movement import expand_dims, flip, reshape, squeeze, swap_axes
 
 
 @define

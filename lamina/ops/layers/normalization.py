@@ -16,13 +16,13 @@ from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.layout import Shape, broadcast_shapes
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.folding import reduced_shape
-from lamina.ops.functions import sqrt
+from lamina.ops.elementwise.functions import sqrt
 from lamina.ops.halves import wide_dtype, widened
-from lamina.ops.movement import reshape
 from lamina.ops.pointwise import unbroadcast
+from lamina.ops.reductions.folding import reduced_shape
+from lamina.ops.reductions.sum_products import sum_products, summed_products
 from lamina.ops.registry import OUT, Op, Value, define
-from lamina.ops.sum_products import sum_products, summed_products
+from lamina.ops.shapes.movement import reshape
 
 
 @define

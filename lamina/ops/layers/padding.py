@@ -9,7 +9,7 @@ import numpy as np
 from lamina.errors import ArgumentError, ShapeError
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.axis_map import AxisRule, Taps, map_axis
+from lamina.ops.layers.axis_map import AxisRule, Taps, map_axis
 from lamina.ops.registry import Op, Value, define
 
 Edge = Literal["reflect", "replicate", "circular"]

@@ -13,11 +13,11 @@ import numpy as np
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layout import Shape
 from lamina.memory.array import NDArray
-from lamina.ops.arithmetic import power, where
-from lamina.ops.axis_map import AxisRule, Taps, map_axis
+from lamina.ops.elementwise.arithmetic import power, where
+from lamina.ops.layers.axis_map import AxisRule, Taps, map_axis
+from lamina.ops.layers.spatial import Sizes, per_axis, reach, spatial_count
+from lamina.ops.layers.windows import AvgPool, MaxPool, Window, WindowPlaces, Windows, WindowTake
 from lamina.ops.registry import Value
-from lamina.ops.spatial import Sizes, per_axis, reach, spatial_count
-from lamina.ops.windows import AvgPool, MaxPool, Window, WindowPlaces, Windows, WindowTake
 
 
 def max_pool(

@@ -10,11 +10,11 @@ import numpy as np
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layout import Shape
 from lamina.memory.array import NDArray
-from lamina.ops.axis_map import AxisRule, Taps, map_axis
-from lamina.ops.movement import permute, reshape
-from lamina.ops.pooling import adaptive_avg_pool
+from lamina.ops.layers.axis_map import AxisRule, Taps, map_axis
+from lamina.ops.layers.pooling import adaptive_avg_pool
+from lamina.ops.layers.spatial import per_axis
 from lamina.ops.registry import Value
-from lamina.ops.spatial import per_axis
+from lamina.ops.shapes.movement import permute, reshape
 
 Mode = Literal["nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area"]
 _RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}

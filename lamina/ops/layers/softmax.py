@@ -10,10 +10,10 @@ from lamina.errors import DTypeError
 from lamina.layout import normalize_axis
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.arithmetic import cast
+from lamina.ops.elementwise.arithmetic import cast
 from lamina.ops.halves import widened
+from lamina.ops.reductions.sum_products import sum_products
 from lamina.ops.registry import OUT, Op, Value, define
-from lamina.ops.sum_products import sum_products
 
 
 def _float_spec(op: Op, x: Spec) -> Spec:

@@ -14,8 +14,8 @@ from lamina.layout import Shape
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.halves import widened
+from lamina.ops.layers.spatial import inside
 from lamina.ops.registry import OUT, Op, Value, define
-from lamina.ops.spatial import inside
 
 
 @dataclass(frozen=True, slots=True)

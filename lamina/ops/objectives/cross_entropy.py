@@ -8,12 +8,12 @@ import numpy as np
 from lamina.errors import DTypeError
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops import places as at
-from lamina.ops.gathering import Placing
 from lamina.ops.halves import widened
-from lamina.ops.labels import Over, PickLabel, checked_labels
+from lamina.ops.indices import places as at
+from lamina.ops.indices.gathering import Placing
+from lamina.ops.indices.labels import Over, PickLabel, checked_labels
+from lamina.ops.layers.softmax import softmax
 from lamina.ops.registry import Value, define, require
-from lamina.ops.softmax import softmax
 
 
 @define

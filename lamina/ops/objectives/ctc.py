@@ -10,11 +10,11 @@ from lamina.errors import ArgumentError, DTypeError, GradientError, LabelError, 
 from lamina.layout import Shape
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.alignments import Lattice, lattice, log_likelihood, posterior
-from lamina.ops.arithmetic import isinf, maximum, where
-from lamina.ops.labels import as_labels, checked_reduction
-from lamina.ops.movement import expand_dims, reshape
+from lamina.ops.elementwise.arithmetic import isinf, maximum, where
+from lamina.ops.indices.labels import as_labels, checked_reduction
+from lamina.ops.objectives.alignments import Lattice, lattice, log_likelihood, posterior
 from lamina.ops.registry import Op, Value, define, require
+from lamina.ops.shapes.movement import expand_dims, reshape
 
 
 @dataclass(frozen=True, slots=True)

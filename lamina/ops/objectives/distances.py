@@ -1,10 +1,10 @@
 """Lengths of vectors, and how far apart or alike two of them are."""
 
 from lamina.layout import broadcast_shapes
-from lamina.ops.arithmetic import maximum
-from lamina.ops.movement import expand
-from lamina.ops.reduction import norm
+from lamina.ops.elementwise.arithmetic import maximum
+from lamina.ops.reductions.reduction import norm
 from lamina.ops.registry import Value
+from lamina.ops.shapes.movement import expand
 
 
 def cosine_similarity(x1: Value, x2: Value, axis: int = 1, eps: float = 1e-8) -> Value:

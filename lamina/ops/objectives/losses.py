@@ -10,18 +10,18 @@ import numpy as np
 
 from lamina.errors import ArgumentError, ShapeError
 from lamina.memory.array import NDArray
-from lamina.ops.activations import logsigmoid
-from lamina.ops.arithmetic import absolute, equal, maximum, minimum, not_equal, where
-from lamina.ops.cross_entropy import CrossEntropy
-from lamina.ops.distances import pairwise_distance
-from lamina.ops.functions import clip, exp, log, log1p, sqrt, square
-from lamina.ops.gathering import ArrayIndex
+from lamina.ops.elementwise.activations import logsigmoid
+from lamina.ops.elementwise.arithmetic import absolute, equal, maximum, minimum, not_equal, where
+from lamina.ops.elementwise.functions import clip, exp, log, log1p, sqrt, square
 from lamina.ops.halves import widened
-from lamina.ops.labels import PickLabel, as_labels, checked_reduction, one_hot
-from lamina.ops.movement import expand_dims
+from lamina.ops.indices.gathering import ArrayIndex
+from lamina.ops.indices.labels import PickLabel, as_labels, checked_reduction, one_hot
+from lamina.ops.layers.softmax import log_softmax
+from lamina.ops.objectives.cross_entropy import CrossEntropy
+from lamina.ops.objectives.distances import pairwise_distance
 from lamina.ops.pointwise import Elementwise, unbroadcast
 from lamina.ops.registry import Value, define
-from lamina.ops.softmax import log_softmax
+from lamina.ops.shapes.movement import expand_dims
 
 
 def _reduced(loss: Value, reduction: str) -> Value:

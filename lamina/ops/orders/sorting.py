@@ -13,11 +13,11 @@ from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.layout import normalize_axis
 from lamina.memory import Array, Spec, of_numpy
 from lamina.memory.array import NDArray
-from lamina.ops.arithmetic import isnan, where
-from lamina.ops.gathering import Gather
+from lamina.ops.elementwise.arithmetic import isnan, where
 from lamina.ops.halves import widened
-from lamina.ops.movement import squeeze
+from lamina.ops.indices.gathering import Gather
 from lamina.ops.registry import Arrays, Op, Value, define
+from lamina.ops.shapes.movement import squeeze
 
 _INDEX_BITS = np.uint64(32)
 _INDEX_MASK = np.uint64(0xFFFF_FFFF)

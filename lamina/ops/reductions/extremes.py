@@ -11,8 +11,8 @@ from lamina.dtypes import DType
 from lamina.errors import DTypeError, ShapeError
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.arithmetic import cast
-from lamina.ops.folding import Reduction, folded_size, restore_axes
+from lamina.ops.elementwise.arithmetic import cast
+from lamina.ops.reductions.folding import Reduction, folded_size, restore_axes
 from lamina.ops.registry import OUT, Value, define
 
 

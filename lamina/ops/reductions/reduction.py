@@ -5,15 +5,15 @@ from typing import Any
 from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.layout import normalize_axis
-from lamina.ops import extremes, sums
-from lamina.ops.arithmetic import absolute, cast, not_equal
-from lamina.ops.folding import Axes, axes_of
-from lamina.ops.gathering import Gather
-from lamina.ops.movement import squeeze
+from lamina.ops.elementwise.arithmetic import absolute, cast, not_equal
+from lamina.ops.indices.gathering import Gather
+from lamina.ops.orders.sorting import Found
+from lamina.ops.orders.sorting import median as median
+from lamina.ops.reductions import extremes, sums
+from lamina.ops.reductions.folding import Axes, axes_of
+from lamina.ops.reductions.scan import accumulated_dtype
 from lamina.ops.registry import Value
-from lamina.ops.scan import accumulated_dtype
-from lamina.ops.sorting import Found
-from lamina.ops.sorting import median as median
+from lamina.ops.shapes.movement import squeeze
 
 
 def sum(

@@ -12,12 +12,12 @@ from lamina.errors import DTypeError, ShapeError
 from lamina.layout import normalize_axis
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.arithmetic import cast
-from lamina.ops.copying import concat
-from lamina.ops.gathering import GatherAdd
+from lamina.ops.elementwise.arithmetic import cast
 from lamina.ops.halves import widened
-from lamina.ops.movement import flip
+from lamina.ops.indices.gathering import GatherAdd
 from lamina.ops.registry import OUT, Op, Value, define
+from lamina.ops.shapes.copying import concat
+from lamina.ops.shapes.movement import flip
 
 _LANES = 32
 

@@ -8,8 +8,8 @@ import numpy as np
 from lamina.errors import ShapeError
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.folding import reduced_shape
 from lamina.ops.halves import wide_dtype, widened
+from lamina.ops.reductions.folding import reduced_shape
 from lamina.ops.registry import Op, Value, define
 
 

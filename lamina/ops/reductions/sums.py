@@ -9,8 +9,10 @@ import numpy as np
 from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.memory.array import NDArray
-from lamina.ops.arithmetic import absolute, isinf, sign, where
-from lamina.ops.folding import (
+from lamina.ops.elementwise.arithmetic import absolute, isinf, sign, where
+from lamina.ops.elementwise.functions import exp
+from lamina.ops.halves import widened
+from lamina.ops.reductions.folding import (
     Reduction,
     folded_size,
     reduced_shape,
@@ -18,11 +20,9 @@ from lamina.ops.folding import (
     spread,
     total,
 )
-from lamina.ops.functions import exp
-from lamina.ops.halves import widened
-from lamina.ops.movement import permute, reshape
+from lamina.ops.reductions.scan import products_beside
 from lamina.ops.registry import OUT, Value, define
-from lamina.ops.scan import products_beside
+from lamina.ops.shapes.movement import permute, reshape
 
 
 @define

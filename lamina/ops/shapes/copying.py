@@ -10,9 +10,9 @@ from lamina.errors import ArgumentError, ShapeError
 from lamina.layout import normalize_axis
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.movement import reshape
 from lamina.ops.pointwise import ANY, Elementwise
 from lamina.ops.registry import Op, Value, define
+from lamina.ops.shapes.movement import reshape
 
 copy = define(
     Elementwise(

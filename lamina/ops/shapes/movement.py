@@ -13,7 +13,7 @@ from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.pointwise import unbroadcast
 from lamina.ops.registry import Value, View, define
-from lamina.ops.strided import add_through
+from lamina.ops.shapes.strided import add_through
 
 
 class _Move(View):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.layout import normalize_axis
-from lamina.ops import copying
-from lamina.ops.indexing import take
-from lamina.ops.movement import diagonal, expand, flip, reshape, swap_axes
+from lamina.ops.indices.indexing import take
 from lamina.ops.registry import Value
+from lamina.ops.shapes import copying
+from lamina.ops.shapes.movement import diagonal, expand, flip, reshape, swap_axes
 
 
 def repeat(x: Value, repeats: int | Value, axis: int | None = None) -> Value:

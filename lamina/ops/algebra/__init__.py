@@ -1,0 +1,3 @@
+"""Products of matrices, decompositions, Fourier transforms."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Element by element: arithmetic, elementary functions, activations."""
+
+__all__: list[str] = []

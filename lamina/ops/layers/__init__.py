@@ -1,0 +1,3 @@
+"""What layers of networks compute: convolution, pooling, normalisation, attention and their kin."""
+
+__all__: list[str] = []

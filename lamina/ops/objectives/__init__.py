@@ -1,0 +1,3 @@
+"""What training makes small: losses, and the distances they measure."""
+
+__all__: list[str] = []

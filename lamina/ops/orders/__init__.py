@@ -1,0 +1,3 @@
+"""Sorted order, and what follows from it."""
+
+__all__: list[str] = []
