@@ -1,15 +1,14 @@
 """Convolutions and their gradients against the measured FMA peak and PyTorch.
 
-    python benchmarks/conv.py [--threads N] [--batch B]
+    python benchmarks/conv.py [--threads N] [--quick] [--batch B]
 
 PyTorch runs in a process of its own, with the same number of threads.
 """
 
-import argparse
 import json
 
 import numpy as np
-from measure import ArrayOperand, Row, in_clean_process, measure, report
+from _measure import ArrayOperand, Row, apply_options, in_clean_process, measure, options, report
 
 from lamina.codegen import threads
 from lamina.kernels.conv import conv
@@ -114,12 +113,10 @@ def flops(layer, batch):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
+    parser = options(__doc__, ["torch"])
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--peer", choices=["torch"])
     arguments = parser.parse_args()
-    threads.set_num_threads(arguments.threads)
+    apply_options(arguments)
     layers = [(layer, arguments.batch) for layer in LAYERS.values()]
     if arguments.peer:
         print(json.dumps([median for pair in layers for median in torch_medians(*pair)]))

@@ -1,15 +1,14 @@
 """Matrix products against the measured FMA peak, numpy and PyTorch.
 
-    python benchmarks/gemm.py [--threads N]
+    python benchmarks/gemm.py [--threads N] [--quick]
 
 numpy and PyTorch run in processes of their own, with the same number of threads.
 """
 
-import argparse
 import json
 
 import numpy as np
-from measure import ArrayOperand, Row, in_clean_process, measure, report
+from _measure import ArrayOperand, Row, apply_options, in_clean_process, measure, options, report
 
 from lamina.codegen import threads
 from lamina.kernels.gemm import gemm
@@ -62,11 +61,9 @@ PEERS = {"numpy": time_numpy, "torch": time_torch}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--peer", choices=PEERS)
+    parser = options(__doc__, PEERS)
     arguments = parser.parse_args()
-    threads.set_num_threads(arguments.threads)
+    apply_options(arguments)
     if arguments.peer:
         print(json.dumps([PEERS[arguments.peer](size) for size in SIZES]))
         return

@@ -1,5 +1,6 @@
-"""What the kernel benchmarks share: timing, the machine in words, peers in clean processes."""
+"""What the benchmarks share: options, timing, the machine in words, peers in clean processes."""
 
+import argparse
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from lamina.codegen.target import host_target
 from lamina.kernels.peak import fma_peak
 
 SECONDS_EACH = 0.3
+SECONDS_QUICK = 0.03
 ROUNDS_AT_LEAST = 5
 # Names that hold OpenBLAS back when they were set for another machine.
 NOT_FOR_PEERS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -50,6 +52,25 @@ class ArrayOperand:
         self.dtype = NamedDType(str(array.dtype))
 
 
+def options(description: str, peers: Sequence[str]) -> argparse.ArgumentParser:
+    """Return a parser of the options that every benchmark of speed takes."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the time")
+    parser.add_argument("--peer", choices=peers, help="time that peer alone; print seconds as JSON")
+    return parser
+
+
+def apply_options(arguments: argparse.Namespace) -> None:
+    """Set the number of threads, and how long each measurement takes."""
+    global SECONDS_EACH
+    threads.set_num_threads(arguments.threads)
+    if arguments.quick:
+        SECONDS_EACH = SECONDS_QUICK
+
+
 def measure(call: Callable[[], object]) -> Times:
     """Return the times of `call`, after one call that is not counted."""
     call()
@@ -72,6 +93,8 @@ def in_clean_process(
         environment[name] = str(threads.num_threads())
     command = [sys.executable, script, "--peer", peer, *options]
     command += ["--threads", str(threads.num_threads())]
+    if SECONDS_EACH == SECONDS_QUICK:
+        command.append("--quick")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return [None] * count
@@ -100,7 +123,7 @@ def _version(name: str) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a benchmark: what ran, how much work it is, and how long it took."""
+    """One line of a benchmark: what ran, how much work it is (0: not told), how long it took."""
 
     name: str
     flops: float
@@ -113,10 +136,11 @@ def report(title: str, peers: Sequence[str], rows: Sequence[Row]) -> None:
     peak = fma_peak()
     console = Console(width=120)
     console.print(machine(peak))
+    has_flops = any(row.flops for row in rows)
     table = Table(title=title)
     table.add_column("work")
-    names = ("median µs", "spread", "GFLOP/s", "of peak", *(f"{peer} / Lamina" for peer in peers))
-    for name in names:
+    work = ("GFLOP/s", "of peak") if has_flops else ()
+    for name in ("median µs", "spread", *work, *(f"{peer} / Lamina" for peer in peers)):
         table.add_column(name, justify="right")
     for row in rows:
         speed = row.flops / row.times.median / 1e9
@@ -129,8 +153,7 @@ def report(title: str, peers: Sequence[str], rows: Sequence[Row]) -> None:
             row.name,
             f"{row.times.median * 1e6:.1f}",
             f"{row.times.spread / row.times.median:.0%}",
-            f"{speed:.1f}",
-            f"{share:.0%}",
+            *((f"{speed:.1f}", f"{share:.0%}") if has_flops else ()),
             *ratios,
         )
     console.print(table)
