@@ -1,7 +1,18 @@
 """Memory: storages, the arrays laid out in them, and the pool they are lent from."""
 
-from lamina.memory.array import Array, Spec, empty, full, of_numpy, pooled
-from lamina.memory.pool import PoolStats, TensorPool, pool
+from lamina.memory.array import (
+    Array,
+    Spec,
+    empty,
+    full,
+    of_numpy,
+    pooled,
+    scratch,
+    scratch_copy,
+    scratch_full,
+    settled,
+)
+from lamina.memory.pool import PoolStats, TensorPool, no_memory, pool
 from lamina.memory.storage import Storage, allocate, map_file
 
 __all__ = [
@@ -14,11 +25,16 @@ __all__ = [
     "empty",
     "full",
     "map_file",
+    "no_memory",
     "of_numpy",
     "pool",
     "pooled",
     "reset_peak",
+    "scratch",
+    "scratch_copy",
+    "scratch_full",
     "set_cap",
+    "settled",
     "stats",
     "trim",
 ]

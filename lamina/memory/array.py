@@ -1,5 +1,6 @@
 """Array: pointer, layout and dtype. What kernels take, and what a tensor adds its history to."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple, final
 
@@ -9,9 +10,15 @@ from lamina import layout as lay
 from lamina.dtypes import DType, from_numpy
 from lamina.errors import LayoutError
 from lamina.layout import Layout, Shape
+from lamina.memory.pool import Block, pool
 from lamina.memory.storage import Storage, allocate
 
 NDArray = np.ndarray[Any, np.dtype[Any]]
+
+# A loan takes 1 µs longer than memory from numpy: too long for the smallest results.
+SMALL_BYTES = 4096
+# From here on what a copy into the pool costs is lost beside what computed the values.
+MOVED_BYTES = 1 << 16
 
 
 class Spec(NamedTuple):
@@ -100,6 +107,52 @@ def pooled(values: NDArray, dtype: DType | None = None) -> Array:
     array = empty(values.shape, dtype or from_numpy(values.dtype))
     array.numpy()[...] = values
     return array
+
+
+def scratch(shape: Sequence[int], dtype: Any) -> NDArray:
+    """Return a numpy array in C order on loan from the pool, its content undefined.
+
+    Arrays below `SMALL_BYTES` are numpy's own.
+    """
+    kind = dtype if isinstance(dtype, np.dtype) else np.dtype(dtype)
+    nbytes = prod(shape) * kind.itemsize
+    if nbytes < SMALL_BYTES:
+        return np.empty(shape, kind)
+    return np.ndarray(shape, kind, pool.acquire(nbytes))
+
+
+def scratch_full(shape: Sequence[int], dtype: Any, value: Any) -> NDArray:
+    """Return a `scratch` array with one number everywhere."""
+    out = scratch(shape, dtype)
+    np.copyto(out, value, casting="unsafe")
+    return out
+
+
+def scratch_copy(values: NDArray, dtype: Any = None) -> NDArray:
+    """Return a `scratch` array with a copy of `values`, converted to `dtype` if given."""
+    out = scratch(values.shape, values.dtype if dtype is None else dtype)
+    out[...] = values
+    return out
+
+
+def settled(values: NDArray) -> Array:
+    """Return a numpy array that nothing else writes to as an Array, in the pool if it is large.
+
+    What is on loan from the pool already stays where it is; else arrays from `MOVED_BYTES` on are
+    copied there.
+    """
+    if values.nbytes < MOVED_BYTES or _is_on_loan(values):
+        return of_numpy(values)
+    return pooled(values)
+
+
+def _is_on_loan(array: NDArray) -> bool:
+    owner: Any = array.base
+    while isinstance(owner, np.ndarray):
+        if type(owner) is Block:
+            return True
+        owner = owner.base
+    return False
 
 
 def of_numpy(array: NDArray) -> Array:

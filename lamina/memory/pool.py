@@ -270,6 +270,16 @@ def _longest_idle(slots: list[Slot], nbytes: int) -> set[Region]:
     return gone
 
 
+def no_memory(what: str, error: MemoryError) -> MemoryCapError:
+    """Return the error for `what` when numpy found no memory for it; the pool's own as it is."""
+    if isinstance(error, MemoryCapError):
+        return error
+    return MemoryCapError(
+        f"{what}: more memory was asked for than the system has left; free tensors or use smaller "
+        "sizes"
+    )
+
+
 def _map_region(nbytes: int) -> Bytes:
     # Private: after a fork parent and child must not write into each other's tensors.
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name == "posix" else {}

@@ -7,6 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from lamina.errors import FileFormatError, LayoutError
+from lamina.memory.files import check_is_file
 from lamina.memory.pool import pool
 
 
@@ -56,6 +57,7 @@ def allocate(nbytes: int) -> Storage:
 
 def map_file(path: str | os.PathLike[str], *, writable: bool = False) -> Storage:
     """Return the bytes of a file without reading them; pages arrive when they are touched."""
+    check_is_file(path)
     access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
     with open(path, "r+b" if writable else "rb") as file:
         size = os.fstat(file.fileno()).st_size

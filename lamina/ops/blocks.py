@@ -5,7 +5,7 @@ from functools import wraps
 
 import numpy as np
 
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch
 from lamina.ops.halves import widened
 
 BLOCK = 16384
@@ -26,7 +26,7 @@ def in_blocks(formula: Formula) -> Formula:
         flat = np.ascontiguousarray(x).reshape(-1)
         if flat.size <= BLOCK:
             return formula(widened(flat)).reshape(x.shape)
-        out = np.empty_like(flat)
+        out = scratch(flat.shape, flat.dtype)
         for start in range(0, flat.size, BLOCK):
             stop = start + BLOCK
             out[start:stop] = formula(widened(flat[start:stop]))

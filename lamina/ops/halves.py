@@ -7,7 +7,7 @@ import numpy as np
 
 from lamina import dtypes
 from lamina.dtypes import DType
-from lamina.memory import Array, of_numpy
+from lamina.memory import Array, empty, of_numpy
 from lamina.memory.array import NDArray
 
 
@@ -30,7 +30,7 @@ def in_float32(kernel: Callable[..., None]) -> Callable[..., None]:
     """Return a kernel for 16-bit floats, of one for float32: operands are converted on the way."""
 
     def run(out: Array, *inputs: Array) -> None:
-        wide = of_numpy(np.empty(out.shape, np.float32))
+        wide = empty(out.shape, dtypes.float32)
         kernel(wide, *(of_numpy(widened(x.numpy())) for x in inputs))
         target: Any = out.numpy()
         target[...] = wide.numpy()

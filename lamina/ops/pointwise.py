@@ -11,7 +11,7 @@ from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import DTypeError, ShapeError
 from lamina.layout import broadcast_shapes
-from lamina.memory import Array, Spec, empty
+from lamina.memory import Array, Spec, empty, no_memory
 from lamina.memory.array import NDArray
 from lamina.ops.registry import Arrays, Op, Promotion, Value, adopt
 
@@ -93,12 +93,15 @@ class Elementwise(Pointwise):
     def run(self, *inputs: Array) -> Arrays:
         expected = self.infer(*[x.spec for x in inputs])
         arrays = [x.numpy() for x in inputs]
-        with np.errstate(all="ignore"):
-            if isinstance(self.fn, np.ufunc):
-                out = empty(*expected)
-                self.fn(*arrays, out=out.numpy())
-                return out
-            return adopt(self.fn(*arrays), expected)
+        try:
+            with np.errstate(all="ignore"):
+                if isinstance(self.fn, np.ufunc):
+                    out = empty(*expected)
+                    self.fn(*arrays, out=out.numpy())
+                    return out
+                return adopt(self.fn(*arrays), expected)
+        except MemoryError as error:
+            raise no_memory(self.name, error) from None
 
 
 def unbroadcast(grad: Value, like: Value) -> Value:

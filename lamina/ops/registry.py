@@ -16,7 +16,7 @@ from lamina.codegen.target import compiles_here
 from lamina.dtypes import from_numpy
 from lamina.errors import ArgumentError, DTypeError, GradientError
 from lamina.layout import Layout, Shape
-from lamina.memory import Array, Spec, empty, of_numpy
+from lamina.memory import Array, Spec, empty, no_memory, pooled, scratch_copy, settled
 from lamina.memory.array import NDArray
 
 # A tensor, or whatever else answers to the same operators; derivative rules are written over it.
@@ -92,8 +92,7 @@ class Op(ABC):
             out = empty(*expected)
             kernel(out, *inputs)
             return out
-        with np.errstate(all="ignore"):
-            result = self.ref(*[x.numpy() for x in inputs])
+        result = by_reference(self, inputs)
         if isinstance(expected, Spec):
             return adopt(result, expected)
         return tuple(adopt(r, s) for r, s in zip(result, expected, strict=True))
@@ -124,15 +123,32 @@ class View(Op):
         layout = self.relayout(array.layout)
         if layout is not None:
             return array.with_layout(layout)
-        return of_numpy(np.asarray(self.ref(array.numpy()), order="C"))
+        whole = pooled(array.numpy())
+        layout = self.relayout(whole.layout)
+        assert layout is not None, "a contiguous layout can always be viewed"
+        return whole.with_layout(layout)
+
+
+def by_reference(op: Op, inputs: tuple[Array, ...]) -> Any:
+    """Return what `ref` makes of `inputs`; MemoryCapError where numpy finds no memory for it."""
+    try:
+        with np.errstate(all="ignore"):
+            return op.ref(*[x.numpy() for x in inputs])
+    except MemoryError as error:
+        raise no_memory(op.name, error) from None
 
 
 def adopt(result: Any, expected: Spec) -> Array:
-    """Return a numpy result as an array of the dtype that was inferred."""
+    """Return a numpy result as an array of the dtype that was inferred.
+
+    Results of the pool stay where they are, others are copied there from 64 KiB on. Below 4 KiB
+    results are numpy's own throughout, and below 64 KiB those not written into `scratch` arrays:
+    the pool does not count them.
+    """
     array = np.asarray(result)
     if array.dtype != expected.dtype.numpy:
-        array = array.astype(expected.dtype.numpy)
-    return of_numpy(array)
+        array = scratch_copy(array, expected.dtype.numpy)
+    return settled(array)
 
 
 OPS: dict[str, "Op | type[Op]"] = {}

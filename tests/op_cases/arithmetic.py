@@ -8,6 +8,7 @@ import numpy as np
 
 from lamina import dtypes
 from lamina.ops.elementwise import arithmetic as ops
+from lamina.ops.elementwise import powers
 from lamina.ops.pointwise import Elementwise
 
 from .case import ALL, COMPLEX, FLOATS, Case
@@ -21,6 +22,19 @@ APART = (uniform(-3, 0), uniform(0.2, 3))
 def complex_row(op: Elementwise, oracle: np.ufunc, inputs: int = 2) -> Case:
     why = "products cancel"
     return Case(op, PAIR[:inputs], oracle, ulp=4, why=why, dtypes=COMPLEX, label="complex")
+
+
+WHOLE = {1: 0.501, -1: 0.501, -2: 2, 3: 2, 4: 3, -3: 4, 5: 4, 8: 4}
+
+
+def multiplied(exponent: int) -> Any:
+    """The product of |exponent| factors, or 1 over it."""
+
+    def oracle(x: Any) -> Any:
+        product = math.prod([x] * abs(exponent))
+        return product if exponent > 0 else 1 / product
+
+    return oracle
 
 
 def outdone(is_outdone: Any, a: Any, b: Any) -> Any:
@@ -62,6 +76,17 @@ ARITHMETIC = [
         half_ulp=1,
     ),
     complex_row(ops.power, np.power),
+    *(
+        Case(
+            powers.IntegerPower(n),
+            (away(0.0),),
+            multiplied(n),
+            ulp=ulp,
+            why="a rounding a product in float64, from 5 factors on numpy's vector loop",
+            label=str(n),
+        )
+        for n, ulp in WHOLE.items()
+    ),
     Case(ops.negative, PAIR[:1], np.negative),
     Case(ops.positive, PAIR[:1], np.positive),
     Case(ops.absolute, (away(0.0),), abs),

@@ -178,7 +178,7 @@ CASES = [
     ),
     Case(
         Embedding(),
-        (normal(6, 3), whole(-6, 6, 2, 4)),
+        (normal(6, 3), whole(0, 6, 2, 4)),
         lambda table, i: table[i],
         dtypes=FLOATS,
     ),

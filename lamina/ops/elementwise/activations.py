@@ -8,7 +8,7 @@ import numpy as np
 
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layout import normalize_axis
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch
 from lamina.ops.blocks import in_blocks
 from lamina.ops.elementwise import gates
 from lamina.ops.elementwise.arithmetic import absolute, where
@@ -52,7 +52,7 @@ _SELU_SCALE = 1.0507009873554805
 relu = define(
     Elementwise(
         "relu",
-        lambda x: np.maximum(x, x.dtype.type(0)),
+        lambda x: np.maximum(x, x.dtype.type(0), out=scratch(x.shape, x.dtype)),
         lambda g, out, x: (where(out > 0, g, 0.0),),
         kinds=REAL,
         promotion="common",

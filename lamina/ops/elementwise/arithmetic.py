@@ -7,9 +7,9 @@ import numpy as np
 
 from lamina import dtypes
 from lamina.dtypes import DType
-from lamina.errors import DTypeError
+from lamina.errors import ArgumentError, DTypeError
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch_copy
 from lamina.ops.elementwise import exceptional
 from lamina.ops.elementwise.choosing import choose
 from lamina.ops.pointwise import (
@@ -125,10 +125,19 @@ def _power_by_exponent(g: Value, out: Value, a: Value, b: Value) -> Value:
     return unbroadcast(g * where(is_flat, 0.0, out * where(is_flat, 1.0, a).log()), b)
 
 
+def _power(a: NDArray, b: NDArray) -> NDArray:
+    if b.dtype.kind == "i" and b.size and b.min() < 0:
+        raise ArgumentError(
+            f"power: integers to the power {b.min()} given, expected an exponent ≥ 0; "
+            "convert the base to a float dtype"
+        )
+    return np.power(a, b)
+
+
 power = define(
     Elementwise(
         "power",
-        np.power,
+        _power,
         lambda g, out, a, b: (
             lambda: _power_by_base(g, a, b),
             lambda: _power_by_exponent(g, out, a, b),
@@ -235,7 +244,7 @@ class Cast(Pointwise):
         return self.dtype
 
     def ref(self, *inputs: NDArray) -> NDArray:
-        return inputs[0].astype(self.dtype.numpy)
+        return scratch_copy(inputs[0], self.dtype.numpy)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs

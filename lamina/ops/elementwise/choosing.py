@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch
 
 # Below this many elements numpy's own call is the shorter way.
 _FEW = 2048
@@ -22,9 +22,13 @@ def choose(condition: NDArray, a: NDArray, b: NDArray) -> NDArray:
     keep = np.empty(condition.shape, bits)
     np.negative(condition.view(np.int8), out=keep, dtype=bits, casting="unsafe")
     mine, others = a.view(bits), b.view(bits)
+    out = scratch(np.broadcast(condition, a, b).shape, bits)
     if b.ndim == 0 and others == 0:
-        return (mine & keep).view(a.dtype)
-    if a.ndim == 0 and mine == 0:
-        return (others & ~keep).view(a.dtype)
-    out: NDArray = (mine ^ others) & keep
-    return (out ^ others).view(a.dtype)
+        np.bitwise_and(mine, keep, out=out)
+    elif a.ndim == 0 and mine == 0:
+        np.bitwise_and(others, np.invert(keep, out=keep), out=out)
+    else:
+        np.bitwise_xor(mine, others, out=out)
+        out &= keep
+        out ^= others
+    return out.view(a.dtype)

@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch
 
 
 def floor_divide(a: NDArray, b: NDArray) -> Any:
     """Return ⌊a/b⌋; where just one of a and b is infinite, a/b itself: ±∞ or ±0, not NaN or −1."""
-    quotient = np.floor_divide(a, b)
-    if quotient.dtype.kind in "iub":
-        return quotient
-    return np.where(np.isinf(a) != np.isinf(b), np.true_divide(a, b), quotient)
+    out = np.floor_divide(a, b, out=scratch(np.broadcast(a, b).shape, a.dtype))
+    if out.dtype.kind not in "iub":
+        np.true_divide(a, b, out=out, where=np.isinf(a) != np.isinf(b))
+    return out
 
 
 def expm1(x: NDArray) -> Any:
@@ -21,10 +21,10 @@ def expm1(x: NDArray) -> Any:
     e^(a+ib) − 1 = expm1(a)·cos b − 2·sin²(b/2) + i·eᵃ·sin b
     """
     if x.dtype.kind != "c":
-        return np.expm1(x)
+        return np.expm1(x, out=scratch(x.shape, x.dtype))
     a, b = x.real, x.imag
     half = np.sin(b / 2)
-    out = np.empty_like(x)
+    out = scratch(x.shape, x.dtype)
     # Plus 0, for −0 + 0i is to give 0 + 0i.
     out.real = np.where(b == 0, np.expm1(a) + 0.0, np.expm1(a) * np.cos(b) - 2 * half * half)
     out.imag = np.where(b == 0, b, np.exp(a) * np.sin(b))
@@ -37,10 +37,9 @@ def expm1(x: NDArray) -> Any:
 
 def tanh(x: NDArray) -> Any:
     """Return tanh x; of complex x with an infinite real part, ±1 with a zero signed as imag x."""
-    out = np.tanh(x)
+    out = np.tanh(x, out=scratch(x.shape, x.dtype))
     if x.dtype.kind != "c":
         return out
-    out = np.asarray(out)
     flat = np.isinf(x.real) & np.isfinite(x.imag)
     out.imag[flat] = np.copysign(0, x.imag[flat])
     return out

@@ -11,11 +11,10 @@ import numpy as np
 from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch, scratch_copy
 from lamina.ops.blocks import in_blocks
 from lamina.ops.elementwise import error_function, exceptional
 from lamina.ops.elementwise.arithmetic import isinf, sign, trunc, where
-from lamina.ops.elementwise.choosing import choose
 from lamina.ops.halves import widened
 from lamina.ops.pointwise import FLOATING, NUMERIC, REAL, Elementwise, unbroadcast
 from lamina.ops.registry import OUT, Value, define
@@ -43,6 +42,12 @@ def _flat(name: str, fn: Callable[..., Any], kinds: frozenset[dtypes.Kind]) -> E
     )
 
 
+def _one_by_root(x: NDArray) -> NDArray:
+    wide = widened(x)
+    out = np.sqrt(wide, out=scratch(wide.shape, wide.dtype))
+    return np.divide(1, out, out=out)
+
+
 exp = define(Elementwise("exp", np.exp, lambda g, out, x: (g * out,), kinds=FLOATING, saves=(OUT,)))
 exp2 = _of_out("exp2", np.exp2, lambda out: out * _LOG_2)
 expm1 = _of_out("expm1", exceptional.expm1, lambda out: out + 1)
@@ -51,7 +56,7 @@ log1p = define(Elementwise("log1p", np.log1p, lambda g, out, x: (g / (x + 1),), 
 log2 = _of_in("log2", np.log2, lambda x: 1 / (x * _LOG_2))
 log10 = _of_in("log10", np.log10, lambda x: 1 / (x * _LOG_10))
 sqrt = _of_out("sqrt", np.sqrt, lambda out: 0.5 / out)
-rsqrt = _of_out("rsqrt", lambda x: 1 / np.sqrt(widened(x)), lambda out: out * out * out * -0.5)
+rsqrt = _of_out("rsqrt", _one_by_root, lambda out: out * out * out * -0.5)
 reciprocal = _of_out("reciprocal", np.reciprocal, lambda out: -(out * out))
 square = define(
     Elementwise(
@@ -75,9 +80,11 @@ atanh = _of_in("atanh", np.arctanh, lambda x: 1 / ((1 - x) * (1 + x)))
 
 @in_blocks
 def _sigmoid(x: NDArray) -> NDArray:
-    # e^−|x| cannot overflow, and keeps its precision where the value is near 0.
-    small = np.exp(-np.abs(x))
-    return choose(x < 0, small, np.ones((), x.dtype)) / (1 + small)
+    # Precise near 0 as well: there e^−x is great, and its own precision is that of 1 + e^−x.
+    out = np.negative(x)
+    np.exp(out, out=out)
+    out += 1
+    return np.reciprocal(out, out=out)
 
 
 sigmoid = define(
@@ -102,7 +109,7 @@ erfinv = define(
 
 
 def _rounded(x: NDArray) -> Any:
-    return x if x.dtype.kind in "iu" else np.rint(x)
+    return scratch_copy(x) if x.dtype.kind in "iu" else np.rint(x, out=scratch(x.shape, x.dtype))
 
 
 floor = _flat("floor", np.floor, REAL)
@@ -154,10 +161,15 @@ def _grad_of_clip(g: Value, out: Value, x: Value, low: Value, high: Value) -> tu
     )
 
 
+def _held(x: NDArray, low: NDArray, high: NDArray) -> NDArray:
+    out = scratch(np.broadcast_shapes(x.shape, low.shape, high.shape), x.dtype)
+    return np.clip(x, low, high, out=out)
+
+
 _clip = define(
     Elementwise(
         "clip",
-        lambda x, low, high: np.minimum(np.maximum(x, low), high),
+        _held,
         _grad_of_clip,
         kinds=REAL,
         promotion="common",
@@ -165,10 +177,14 @@ _clip = define(
 )
 
 _real = define(
-    Elementwise("real", lambda x: np.array(x.real), kinds=frozenset({"complex"}), returns="real")
+    Elementwise(
+        "real", lambda x: scratch_copy(x.real), kinds=frozenset({"complex"}), returns="real"
+    )
 )
 _imag = define(
-    Elementwise("imag", lambda x: np.array(x.imag), kinds=frozenset({"complex"}), returns="real")
+    Elementwise(
+        "imag", lambda x: scratch_copy(x.imag), kinds=frozenset({"complex"}), returns="real"
+    )
 )
 _conj = define(Elementwise("conj", np.conjugate, kinds=frozenset({"complex"})))
 

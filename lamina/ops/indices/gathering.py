@@ -14,11 +14,11 @@ import numpy as np
 from lamina import dtypes
 from lamina.errors import IndexingError, ShapeError
 from lamina.layout import Shape, broadcast_shapes
-from lamina.memory import Array, Spec, empty, of_numpy
+from lamina.memory import Array, Spec, empty, settled
 from lamina.memory.array import NDArray
 from lamina.ops.elementwise.arithmetic import not_equal, where
 from lamina.ops.indices import places as at
-from lamina.ops.registry import Arrays, Op, Value, define, require, spec_of
+from lamina.ops.registry import Arrays, Op, Value, by_reference, define, require, spec_of
 from lamina.ops.shapes.movement import expand_dims
 
 # numpy's arrays have 64 axes at most, so there are no more indices than that.
@@ -248,6 +248,12 @@ class Embedding(Placing):
 
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         table, indices = inputs
+        if indices.size and indices.min() < 0:
+            spot = tuple(np.argwhere(indices < 0)[0].tolist())
+            raise IndexingError(
+                f"embedding: index {indices[spot]} at {spot} given, expected 0 to "
+                f"{len(table) - 1}; rows are not counted from the end"
+            )
         at.read(out, table, (0,), 0, (indices,))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
@@ -282,7 +288,7 @@ class Argwhere(Op):
         return np.stack(np.unravel_index(flat, x.shape), 1) if x.ndim else flat[:, None][:, :0]
 
     def run(self, *inputs: Array) -> Arrays:
-        return of_numpy(self.ref(inputs[0].numpy()))
+        return settled(by_reference(self, inputs))
 
 
 def _selected(op: Op, shape: Shape, axes: tuple[int, ...], place: int, places: list[Spec]) -> Shape:

@@ -37,10 +37,7 @@ class PickLabel(Placing):
     over: Over = "none"
 
     def infer(self, *inputs: Spec) -> Spec:
-        scores, labels = inputs
-        shape = (*scores.shape[: self.axis], *scores.shape[self.axis + 1 :])
-        _check_labels(self, labels, shape, f"the classes of {scores.shape} are axis {self.axis}")
-        return Spec(shape if self.over == "none" else (), scores.dtype)
+        return spec_of_picked(self, self.axis, self.over, *inputs)
 
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         scores, labels = inputs
@@ -111,6 +108,13 @@ class SpreadLabel(Placing):
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (self.picked(grad, inputs[1]), None)
+
+
+def spec_of_picked(op: Op, axis: int, over: Over, scores: Spec, labels: Spec) -> Spec:
+    """Return shape and dtype of one score a label; errors in the labels are those of `op`."""
+    shape = (*scores.shape[:axis], *scores.shape[axis + 1 :])
+    _check_labels(op, labels, shape, f"the classes of {scores.shape} are axis {axis}")
+    return Spec(shape if over == "none" else (), scores.dtype)
 
 
 def _check_labels(op: Op, labels: Spec, expected: Shape, because: str) -> None:

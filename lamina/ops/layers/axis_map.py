@@ -10,7 +10,7 @@ import numpy as np
 from lamina.errors import ShapeError
 from lamina.layout import Shape
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch, scratch_full
 from lamina.ops.halves import widened
 from lamina.ops.registry import Op, Value, define
 
@@ -66,7 +66,10 @@ class AxisMap(Op):
         (x,) = inputs
         places, weights = _table(self.rule, self.transposed)
         if weights is None and len(places) == 1:
-            return np.take(x, places[0], self.axis)
+            shape = (*x.shape[: self.axis], places.shape[1], *x.shape[self.axis + 1 :])
+            # Every place is inside; "wrap" spares numpy its own check and a buffer.
+            out = scratch(shape, x.dtype)
+            return np.take(x, places[0], self.axis, out=out, mode="wrap")
         return _weighted(widened(x), self.axis, places, weights)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
@@ -75,7 +78,7 @@ class AxisMap(Op):
 
 def _weighted(x: NDArray, axis: int, places: NDArray, weights: NDArray | None) -> NDArray:
     shape = (*x.shape[:axis], places.shape[1], *x.shape[axis + 1 :])
-    out = np.zeros(shape, x.dtype)
+    out = scratch_full(shape, x.dtype, 0)
     column: Shape = (-1, *(1,) * (x.ndim - axis - 1))
     for tap, row in enumerate(places):
         part = np.take(x, row, axis)

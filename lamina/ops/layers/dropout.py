@@ -9,7 +9,7 @@ import numpy as np
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.layout import Shape
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch, scratch_full
 from lamina.ops.halves import widened
 from lamina.ops.registry import Op, Value, define
 from lamina.philox import Generator, default_generator, stream
@@ -43,10 +43,10 @@ class Dropout(Op):
     def ref(self, *inputs: NDArray) -> NDArray:
         x = widened(inputs[0])
         if self.p >= 1:
-            return np.zeros_like(x)
-        factor: NDArray = self.keeps(x.shape) * x.dtype.type(1 / (1 - self.p))
-        factor *= x
-        return factor
+            return scratch_full(x.shape, x.dtype, 0)
+        factor = scratch(x.shape, x.dtype)
+        np.multiply(self.keeps(x.shape), x.dtype.type(1 / (1 - self.p)), out=factor)
+        return np.multiply(factor, x, out=factor)
 
     def keeps(self, shape: Shape) -> NDArray:
         """Return which elements of `shape` are kept."""

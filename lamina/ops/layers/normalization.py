@@ -15,7 +15,7 @@ from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.layout import Shape, broadcast_shapes
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch
 from lamina.ops.elementwise.functions import sqrt
 from lamina.ops.halves import wide_dtype, widened
 from lamina.ops.pointwise import unbroadcast
@@ -111,8 +111,8 @@ class Normalize(Op):
         scale = 1 / np.sqrt(variance + self.eps)
         if weight is not None and weight.shape == scale.shape:
             scale, weight = scale * weight, None
-        out = np.array(x, order="C") if mean is None else x - mean
-        out *= scale
+        out = scratch(x.shape, x.dtype)
+        np.multiply(x if mean is None else np.subtract(x, mean, out=out), scale, out=out)
         if weight is not None:
             out *= weight
         if bias is not None:

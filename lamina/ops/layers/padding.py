@@ -8,7 +8,7 @@ import numpy as np
 
 from lamina.errors import ArgumentError, ShapeError
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch_full
 from lamina.ops.layers.axis_map import AxisRule, Taps, map_axis
 from lamina.ops.registry import Op, Value, define
 
@@ -42,7 +42,7 @@ class Pad(Op):
         (x,) = inputs
         limits = list(zip(x.shape, self.low, self.high, strict=True))
         kept = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, a, b in limits)]
-        out = np.full([n + a + b for n, a, b in limits], self.value, x.dtype)
+        out = scratch_full([n + a + b for n, a, b in limits], x.dtype, self.value)
         out[tuple(slice(max(a, 0), n + a + b - max(b, 0)) for n, a, b in limits)] = kept
         return out
 

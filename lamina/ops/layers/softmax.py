@@ -9,7 +9,7 @@ from lamina.dtypes import DType
 from lamina.errors import DTypeError
 from lamina.layout import normalize_axis
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch
 from lamina.ops.elementwise.arithmetic import cast
 from lamina.ops.halves import widened
 from lamina.ops.reductions.sum_products import sum_products
@@ -48,7 +48,7 @@ class Softmax(Op):
         greatest = wide.max(axis=self.axis, keepdims=True)
         if self.empty == "zero":
             greatest[np.isneginf(greatest)] = 0
-        out = wide - greatest
+        out = np.subtract(wide, greatest, out=scratch(wide.shape, wide.dtype))
         np.exp(out, out=out)
         total = out.sum(axis=self.axis, keepdims=True)
         if self.empty == "zero":
@@ -79,7 +79,8 @@ class LogSoftmax(Op):
         if x.size == 0:
             return x
         wide = widened(x)
-        out = wide - wide.max(axis=self.axis, keepdims=True)
+        greatest = wide.max(axis=self.axis, keepdims=True)
+        out = np.subtract(wide, greatest, out=scratch(wide.shape, wide.dtype))
         out -= np.log(np.exp(out).sum(axis=self.axis, keepdims=True))
         return out
 

@@ -12,7 +12,7 @@ from lamina import dtypes
 from lamina.errors import DTypeError, ShapeError
 from lamina.layout import Shape
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch, scratch_full
 from lamina.ops.halves import widened
 from lamina.ops.layers.spatial import inside
 from lamina.ops.registry import OUT, Op, Value, define
@@ -103,7 +103,7 @@ class WindowPlaces(Op):
         x, greatest = inputs
         count = len(self.windows)
         planes, wanted = as_planes(x, count), as_planes(greatest, count)
-        places = np.empty(wanted.shape, _number_type(self.windows))
+        places = scratch(wanted.shape, _number_type(self.windows))
         for block in _blocks(planes):
             self._find(planes[block], wanted[block], places[block])
         return places.reshape(greatest.shape)
@@ -143,7 +143,7 @@ class WindowPut(Op):
         values, places = inputs
         count = len(self.windows)
         wide, chosen = as_planes(widened(values), count), as_planes(places, count)
-        out = np.zeros((len(wide), *self.spatial), wide.dtype)
+        out = scratch_full((len(wide), *self.spatial), wide.dtype, 0)
         for block in _blocks(out):
             index = _flat_index(self.windows, self.spatial, chosen[block])
             np.add.at(out[block].reshape(-1), index, wide[block].reshape(-1))
@@ -171,7 +171,7 @@ class WindowTake(Op):
         x, places = inputs
         count = len(self.windows)
         planes, chosen = as_planes(x, count), as_planes(places, count)
-        out = np.empty(chosen.shape, x.dtype)
+        out = scratch(chosen.shape, x.dtype)
         for block in _blocks(planes):
             index = _flat_index(self.windows, planes.shape[1:], chosen[block])
             out[block] = np.take(planes[block], index).reshape(chosen[block].shape)
@@ -289,11 +289,12 @@ def _fold(x: NDArray, axis: int, window: Window, combine: np.ufunc, start: Any) 
         return combine.reduce(x[(*lead, covered)], axis=axis, dtype=x.dtype, keepdims=True)
     whole = [p for p in parts if p[1] == slice(0, window.count)]
     if len(whole) < 2:
-        out = np.full(shape, start, x.dtype)
+        out = scratch_full(shape, x.dtype, start)
     else:
         first, second = whole[:2]
         parts = [p for p in parts if p not in (first, second)]
-        out = combine(x[(*lead, first[2])], x[(*lead, second[2])])
+        out = scratch(shape, x.dtype)
+        combine(x[(*lead, first[2])], x[(*lead, second[2])], out=out)
     for _, to, of in parts:
         target = out[(*lead, to)]
         combine(target, x[(*lead, of)], out=target)
@@ -303,7 +304,7 @@ def _fold(x: NDArray, axis: int, window: Window, combine: np.ufunc, start: Any) 
 def _unfold(x: NDArray, axis: int, window: Window, length: int) -> NDArray:
     """Return an axis of `length` with every window's value added to each of its places."""
     lead = (slice(None),) * axis
-    out = np.zeros((*x.shape[:axis], length, *x.shape[axis + 1 :]), x.dtype)
+    out = scratch_full((*x.shape[:axis], length, *x.shape[axis + 1 :]), x.dtype, 0)
     for _, to, of in window.parts(length):
         out[(*lead, of)] += x[(*lead, to)]
     return out

@@ -11,7 +11,7 @@ from lamina.memory.array import NDArray
 from lamina.ops.halves import widened
 from lamina.ops.indices import places as at
 from lamina.ops.indices.gathering import Placing
-from lamina.ops.indices.labels import Over, PickLabel, checked_labels
+from lamina.ops.indices.labels import Over, PickLabel, checked_labels, spec_of_picked
 from lamina.ops.layers.softmax import softmax
 from lamina.ops.registry import Value, define, require
 
@@ -36,14 +36,14 @@ class CrossEntropy(Placing):
         return PickLabel(self.axis, self.ignored, self.over)
 
     def infer(self, *inputs: Spec) -> Spec:
-        scores, _ = inputs
+        scores, labels = inputs
         require(
             scores.dtype.is_floating_point,
             self,
             DTypeError,
             f"scores of {scores.dtype.name} given; expected floats: convert them with .to()",
         )
-        return self.picked.infer(*inputs)
+        return spec_of_picked(self, self.axis, self.over, scores, labels)
 
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         scores, labels = inputs

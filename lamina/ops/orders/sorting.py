@@ -11,12 +11,12 @@ import numpy as np
 from lamina import dtypes
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.layout import normalize_axis
-from lamina.memory import Array, Spec, of_numpy
-from lamina.memory.array import NDArray
+from lamina.memory import Array, Spec, settled
+from lamina.memory.array import NDArray, scratch
 from lamina.ops.elementwise.arithmetic import isnan, where
 from lamina.ops.halves import widened
 from lamina.ops.indices.gathering import Gather
-from lamina.ops.registry import Arrays, Op, Value, define
+from lamina.ops.registry import Arrays, Op, Value, by_reference, define
 from lamina.ops.shapes.movement import squeeze
 
 _INDEX_BITS = np.uint64(32)
@@ -132,7 +132,9 @@ def _ordered_bits(x: NDArray) -> NDArray | None:
 
 
 def _places(keys: NDArray) -> NDArray:
-    return (keys & _INDEX_MASK).astype(np.int64)
+    out = scratch(keys.shape, np.int64)
+    np.bitwise_and(keys, _INDEX_MASK, out=out.view(np.uint64))
+    return out
 
 
 def _stable_order(x: NDArray, descending: bool) -> NDArray:
@@ -166,7 +168,7 @@ class SearchSorted(Op):
         rows, values = map(widened, inputs)
         if rows.ndim == 1:
             return np.searchsorted(rows, values, self.side)
-        out = np.empty(values.shape, np.int64)
+        out = scratch(values.shape, np.int64)
         for row in np.ndindex(*rows.shape[:-1]):
             out[row] = np.searchsorted(rows[row], values[row], self.side)
         return out
@@ -194,7 +196,7 @@ class Unique(Op):
         )
 
     def run(self, *inputs: Array) -> Arrays:
-        return tuple(of_numpy(np.asarray(part)) for part in self.ref(inputs[0].numpy()))
+        return tuple(settled(np.asarray(part)) for part in by_reference(self, inputs))
 
 
 def argsort(x: Value, axis: int = -1, *, descending: bool = False) -> Value:

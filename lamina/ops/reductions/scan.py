@@ -11,7 +11,7 @@ from lamina.dtypes import DType
 from lamina.errors import DTypeError, ShapeError
 from lamina.layout import normalize_axis
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch, scratch_copy
 from lamina.ops.elementwise.arithmetic import cast
 from lamina.ops.halves import widened
 from lamina.ops.indices.gathering import GatherAdd
@@ -143,9 +143,9 @@ def _accumulated(fold: np.ufunc, x: NDArray, axis: int) -> NDArray:
     """Return what `fold` has made of the elements so far, at each place of the axis."""
     behind = prod(x.shape[axis + 1 :])
     if behind < _LANES:
-        return fold.accumulate(x, axis=axis, dtype=x.dtype)
+        return fold.accumulate(x, axis=axis, dtype=x.dtype, out=scratch(x.shape, x.dtype))
     # numpy goes down each lane alone, a cache line for every element.
-    out: NDArray = np.array(x, order="C")
+    out = scratch_copy(x)
     lanes = np.moveaxis(out, axis, 0)
     for place in range(1, len(lanes)):
         fold(lanes[place - 1], lanes[place], out=lanes[place])

@@ -9,7 +9,7 @@ import numpy as np
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layout import normalize_axis
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch, scratch_copy
 from lamina.ops.pointwise import ANY, Elementwise
 from lamina.ops.registry import Op, Value, define
 from lamina.ops.shapes.movement import reshape
@@ -17,7 +17,7 @@ from lamina.ops.shapes.movement import reshape
 copy = define(
     Elementwise(
         "copy",
-        lambda x: np.array(x, order="C"),
+        scratch_copy,
         lambda g, out, x: (g,),
         kinds=ANY,
         promotion="none",
@@ -50,7 +50,9 @@ class Concat(Op):
         return Spec((*first[: self.axis], total, *first[self.axis + 1 :]), inputs[0].dtype)
 
     def ref(self, *inputs: NDArray) -> NDArray:
-        return np.concatenate(inputs, axis=self.axis)
+        sizes = list(inputs[0].shape)
+        sizes[self.axis] = sum([x.shape[self.axis] for x in inputs])
+        return np.concatenate(inputs, self.axis, scratch(sizes, inputs[0].dtype))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         parts, start = [], 0
@@ -104,9 +106,11 @@ class Triangle(Op):
     def ref(self, *inputs: NDArray) -> NDArray:
         (x,) = inputs
         m, n = x.shape[-2:]
-        if self.side == "lower":
-            return np.where(np.tri(m, n, self.offset, bool), x, np.zeros((), x.dtype))
-        return np.where(np.tri(m, n, self.offset - 1, bool), np.zeros((), x.dtype), x)
+        is_lower = self.side == "lower"
+        below = np.tri(m, n, self.offset if is_lower else self.offset - 1, bool)
+        out = scratch_copy(x)
+        np.copyto(out, 0, where=~below if is_lower else below)
+        return out
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (self(grad),)
@@ -132,7 +136,11 @@ class Tile(Op):
         return Spec(tuple(t * n for t, n in zip(self.times, x.shape)), x.dtype)
 
     def ref(self, *inputs: NDArray) -> NDArray:
-        return np.tile(inputs[0], self.times)
+        (x,) = inputs
+        out = scratch([t * n for t, n in zip(self.times, x.shape, strict=True)], x.dtype)
+        apart = [n for pair in zip(self.times, x.shape, strict=True) for n in pair]
+        out.reshape(apart)[...] = x.reshape([m for n in x.shape for m in (1, n)])
+        return out
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs

@@ -9,7 +9,7 @@ from lamina import layout as lay
 from lamina.errors import LayoutError
 from lamina.layout import Layout, Shape
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch_copy, scratch_full
 from lamina.ops.registry import Op, Value, View, define
 
 
@@ -57,7 +57,7 @@ class StridedAdd(Op):
 
     def ref(self, *inputs: NDArray) -> NDArray:
         (x,) = inputs
-        out = np.zeros(self.shape, x.dtype)
+        out = scratch_full(self.shape, x.dtype, 0)
         _accumulate(out.reshape(-1), self.layout, x)
         return out
 
@@ -85,7 +85,7 @@ class StridedWrite(Op):
 
     def ref(self, *inputs: NDArray) -> NDArray:
         x, value = inputs
-        out = np.array(x, order="C")
+        out = scratch_copy(x)
         see(out.reshape(-1), self.layout)[...] = value
         return out
 
