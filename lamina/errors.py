@@ -54,11 +54,15 @@ class AnomalyError(LaminaError, ArithmeticError):
 
 
 class MemoryCapError(LaminaError, MemoryError):
-    """A request past the byte cap that was set for the tensor pool."""
+    """A request past the byte cap of the tensor pool, or past what the system has left."""
 
 
 class FileFormatError(LaminaError, ValueError):
     """A file that is truncated, damaged, of another kind or of a newer version."""
+
+
+class PathError(LaminaError, FileNotFoundError, IsADirectoryError):
+    """A path that names no file: nothing is there, or a folder."""
 
 
 class DataError(LaminaError, ValueError):

@@ -286,6 +286,7 @@ def test_a_wrong_index_is_named_before_anything_is_written(index: Any, said: str
         (lambda x: x.index_select(0, lamina.tensor([-4])), errors.IndexingError, "index -4"),
         (lambda x: x.take(lamina.tensor([6])), errors.IndexingError, "of size 6"),
         (lambda x: ops.embedding(x, [3]), errors.IndexingError, "axis 0, of size 3"),
+        (lambda x: ops.embedding(x, [[0, -1]]), errors.IndexingError, "index -1 at (0, 1)"),
         (lambda x: ops.embedding(x, [0], padding_idx=3), errors.IndexingError, "padding_idx 3"),
         (lambda x: ops.embedding(x[0], [0]), errors.ShapeError, "(rows, features)"),
         (lambda x: x.scatter(0, lamina.tensor([[0, 0]]), x[:, :1]), errors.ShapeError, "src of"),

@@ -26,6 +26,7 @@ from lamina.tensor import (
     zeros_like,
 )
 from lamina.tensor.creation import logspace
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 from lamina.tensor.random import (
     bernoulli,
@@ -86,6 +87,7 @@ __all__ = [
 ]
 
 
+@takes_tensors
 def meshgrid(*arrays: Tensor, indexing: str = "xy") -> tuple[Tensor, ...]:
     """Return the coordinates of every point of a grid, one tensor for each of its axes.
 

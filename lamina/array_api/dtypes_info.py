@@ -11,6 +11,7 @@ from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError
 from lamina.tensor import Tensor
 from lamina.tensor.core import check_device
+from lamina.tensor.guard import takes_tensors
 
 __all__ = ["astype", "can_cast", "finfo", "iinfo", "isdtype", "result_type"]
 
@@ -152,6 +153,7 @@ def _is_scalar(value: Any) -> bool:
     return isinstance(value, int | float | complex)
 
 
+@takes_tensors
 def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Tensor:
     """Return `x` converted to `dtype`: always a copy, or with `copy=False` only where needed."""
     check_device(device)

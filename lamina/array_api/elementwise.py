@@ -3,6 +3,7 @@
 from lamina.ops.elementwise import arithmetic as ar
 from lamina.ops.elementwise import functions as fn
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 
 __all__ = [
     "abs",
@@ -91,6 +92,7 @@ def ceil(x: Tensor) -> Tensor:
     return fn.ceil(x)
 
 
+@takes_tensors
 def conj(x: Tensor) -> Tensor:
     """Return the complex conjugate of x, element by element."""
     return fn.conj(x)
@@ -121,6 +123,7 @@ def floor(x: Tensor) -> Tensor:
     return fn.floor(x)
 
 
+@takes_tensors
 def imag(x: Tensor) -> Tensor:
     """Return the imaginary part of x, element by element."""
     return fn.imag(x)
@@ -176,6 +179,7 @@ def positive(x: Tensor) -> Tensor:
     return ar.positive(x)
 
 
+@takes_tensors
 def real(x: Tensor) -> Tensor:
     """Return the real part of x, element by element."""
     return fn.real(x)

@@ -4,7 +4,9 @@ from lamina.array_api.dtypes_info import result_type
 from lamina.errors import ArgumentError
 from lamina.ops.elementwise import arithmetic as ar
 from lamina.ops.elementwise import functions as fn
+from lamina.ops.elementwise import powers
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 
 __all__ = [
@@ -78,6 +80,7 @@ def bitwise_xor(x1: Operand, x2: Operand) -> Tensor:
     return ar.bitwise_xor(x1, x2)
 
 
+@takes_tensors
 def clip(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """Return `x` held between `min` and `max`, either of which may be left out."""
     return x.clone() if min is None and max is None else fn.clip(x, min, max)
@@ -189,7 +192,7 @@ def not_equal(x1: Operand, x2: Operand) -> Tensor:
 @second_keywords
 def pow(x1: Operand, x2: Operand) -> Tensor:
     """Return x1 to the power x2, element by element, broadcast."""
-    return ar.power(x1, x2)
+    return powers.raised(x1, x2)
 
 
 def remainder(x1: Operand, x2: Operand) -> Tensor:

@@ -18,6 +18,7 @@ from lamina.ops.algebra import fourier
 from lamina.ops.shapes import copying
 from lamina.tensor import Tensor
 from lamina.tensor.core import check_device, wrap
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 
 __all__ = [
@@ -82,21 +83,25 @@ def ihfft(x: Tensor, n: int | None = None, axis: int = -1, norm: str | None = "b
     return fourier.ihfft(x, n, axis, norm)
 
 
+@takes_tensors
 def fftn(x: Tensor, s: Sizes = None, axes: Sizes = None, norm: str | None = "backward") -> Tensor:
     """Return the transform along each of `axes` (all by default), `s` points along them."""
     return fourier.fftn(x, s, axes, norm)
 
 
+@takes_tensors
 def ifftn(x: Tensor, s: Sizes = None, axes: Sizes = None, norm: str | None = "backward") -> Tensor:
     """Return the inverse of `fftn`."""
     return fourier.ifftn(x, s, axes, norm)
 
 
+@takes_tensors
 def rfftn(x: Tensor, s: Sizes = None, axes: Sizes = None, norm: str | None = "backward") -> Tensor:
     """Return the transform of a real `x`, of the last of `axes` the first half."""
     return fourier.rfftn(x, s, axes, norm)
 
 
+@takes_tensors
 def irfftn(x: Tensor, s: Sizes = None, axes: Sizes = None, norm: str | None = "backward") -> Tensor:
     """Return the real inverse of `rfftn`."""
     return fourier.irfftn(x, s, axes, norm)

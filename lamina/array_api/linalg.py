@@ -12,6 +12,7 @@ from lamina.ops.algebra import linalg as square
 from lamina.ops.reductions import reduction
 from lamina.ops.shapes import movement
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 
 __all__ = [
@@ -70,6 +71,7 @@ def det(x: Tensor) -> Tensor:
     return square.det(x)
 
 
+@takes_tensors
 def diagonal(x: Tensor, *, offset: int = 0) -> Tensor:
     """Return a view of a diagonal of each matrix; `offset` > 0 is above the main one."""
     return movement.diagonal(x, offset, -2, -1)
@@ -110,16 +112,19 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     return products.matmul(x1, x2)
 
 
+@takes_tensors
 def matrix_norm(x: Tensor, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
     """Return a norm of each matrix: "fro", "nuc", or ±1, ±2, ±inf."""
     return decompositions.matrix_norm(x, "fro" if ord is None else ord, keepdims=keepdims)
 
 
+@takes_tensors
 def matrix_power(x: Tensor, n: int) -> Tensor:
     """Return the n-th power of each square matrix; n < 0 is a power of the inverse."""
     return square.matrix_power(x, n)
 
 
+@takes_tensors
 def matrix_rank(x: Tensor, *, rtol: Any = None) -> Tensor:
     """Return how many singular values of each matrix exceed `rtol` times the largest.
 
@@ -128,6 +133,7 @@ def matrix_rank(x: Tensor, *, rtol: Any = None) -> Tensor:
     return decompositions.matrix_rank(x, rtol)
 
 
+@takes_tensors
 def matrix_transpose(x: Tensor) -> Tensor:
     """Return a view of `x` with rows and columns of each matrix exchanged."""
     return x.mT
@@ -158,6 +164,7 @@ def outer(x1: Tensor, x2: Tensor) -> Tensor:
     return einsum.outer(x1, x2)
 
 
+@takes_tensors
 def pinv(x: Tensor, *, rtol: Any = None) -> Tensor:
     """Return the Moore-Penrose inverse of each matrix.
 
@@ -206,6 +213,7 @@ def tensordot(x1: Tensor, x2: Tensor, axes: Any = 2) -> Tensor:
     return einsum.tensordot(x1, x2, axes)
 
 
+@takes_tensors
 def trace(x: Tensor, *, offset: int = 0, dtype: Any = None) -> Tensor:
     """Return the sum along a diagonal of each matrix; integers add up in (u)int64."""
     return square.trace(x, offset, dtype=None if dtype is None else dtypes.as_dtype(dtype))

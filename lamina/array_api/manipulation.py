@@ -8,6 +8,7 @@ from lamina.layout import Shape
 from lamina.ops.orders import partition
 from lamina.ops.shapes import copying, movement, rearranging
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 
 __all__ = [
@@ -36,6 +37,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     return layout.broadcast_shapes(*(tuple(s) for s in shapes))
 
 
+@takes_tensors
 def broadcast_arrays(*arrays: Tensor) -> tuple[Tensor, ...]:
     """Return views of the tensors, all stretched to one shape."""
     shape = layout.broadcast_shapes(*(x.shape for x in arrays))
@@ -83,6 +85,7 @@ def flip(x: Tensor, axis: Axis = None) -> Tensor:
     return movement.flip(x, axis)
 
 
+@takes_tensors
 def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Return a view of `x` with axes moved to new places, the others in their order."""
     return movement.move_axes(x, source, destination)
@@ -122,6 +125,7 @@ def roll(
     return copying.roll(x, by, dims if axis is None else axis)
 
 
+@takes_tensors
 def squeeze(x: Tensor, axis: Axis = None, *, dim: Axis = None) -> Tensor:
     """Return a view of `x` without the size-1 axes named, by default without any.
 

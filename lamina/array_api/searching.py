@@ -7,6 +7,7 @@ from lamina.ops.indices import indexing
 from lamina.ops.orders import sorting
 from lamina.ops.reductions import reduction
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 
 __all__ = ["argmax", "argmin", "count_nonzero", "nonzero", "searchsorted", "where"]
@@ -60,6 +61,7 @@ def searchsorted(
     return sorting.searchsorted(ordered, x2, side="right" if right else side)
 
 
+@takes_tensors
 def where(condition: Tensor, x1: Any = None, x2: Any = None) -> Any:
     """Return `x1` where `condition` holds and `x2` elsewhere; alone, the places where it holds."""
     if x1 is None and x2 is None:

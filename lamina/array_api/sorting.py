@@ -4,6 +4,7 @@ from typing import Any
 
 from lamina.ops.orders import sorting
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 
 __all__ = ["argsort", "sort"]
@@ -15,6 +16,7 @@ def argsort(x: Tensor, axis: int = -1, descending: bool = False, *, stable: bool
     return sorting.argsort(x, axis, descending=descending)
 
 
+@takes_tensors
 def sort(
     x: Tensor,
     dim: int | None = None,

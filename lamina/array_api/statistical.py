@@ -15,6 +15,7 @@ from lamina.layout import normalize_axis
 from lamina.ops.reductions import reduction, scan
 from lamina.ops.shapes import copying
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 
 __all__ = [
@@ -69,6 +70,7 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False, *, dtype: Any = N
     return reduction.mean(x, axis, keepdims, dtype=_dtype(dtype))
 
 
+@takes_tensors
 def max(
     x: Tensor,
     dim: Any = None,
@@ -95,6 +97,7 @@ def max(
     return reduction.max_along(x, dim, keepdim)
 
 
+@takes_tensors
 def min(
     x: Tensor,
     dim: Any = None,
@@ -123,6 +126,7 @@ def _spread_arguments(
     return (axis if dim is None else dim), correction
 
 
+@takes_tensors
 def var(
     x: Tensor,
     dim: Axis = None,
@@ -147,6 +151,7 @@ def var(
     return reduction.var(x, over, keepdims=keepdims or keepdim, correction=by)
 
 
+@takes_tensors
 def std(
     x: Tensor,
     dim: Axis = None,

@@ -8,6 +8,7 @@ from lamina.ops.elementwise import functions as fn
 from lamina.ops.indices import indexing
 from lamina.ops.layers import softmax as over_axis
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 
 __all__ = [
@@ -38,16 +39,19 @@ __all__ = [
 Operand = Tensor | complex
 
 
+@takes_tensors
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """Return input + value·tensor1/tensor2."""
     return input + tensor1 / tensor2 * value
 
 
+@takes_tensors
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """Return input + value·tensor1·tensor2."""
     return input + tensor1 * tensor2 * value
 
 
+@takes_tensors
 def isclose(
     input: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
@@ -60,6 +64,7 @@ def isclose(
     return closeness.isclose(input, other, rtol, atol, equal_nan=equal_nan)
 
 
+@takes_tensors
 def allclose(
     input: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
@@ -72,11 +77,13 @@ def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
     return activations.celu(input, alpha)
 
 
+@takes_tensors
 def clamp_max(input: Tensor, max: Operand) -> Tensor:
     """Return the lesser of `input` and `max`."""
     return fn.clip(input, None, max)
 
 
+@takes_tensors
 def clamp_min(input: Tensor, min: Operand) -> Tensor:
     """Return the greater of `input` and `min`."""
     return fn.clip(input, min, None)
@@ -107,6 +114,7 @@ def frac(input: Tensor) -> Tensor:
     return input - ar.trunc(input)
 
 
+@takes_tensors
 def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
     """Return input + weight·(end − input)."""
     return input + (end - input) * weight
@@ -118,6 +126,7 @@ def log_softmax(input: Tensor, axis: int, *, dtype: Any = None) -> Tensor:
     return over_axis.log_softmax(input if dtype is None else input.to(dtype), axis)
 
 
+@takes_tensors
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """Return log(input / (1 − input)), of `input` held within [eps, 1 − eps] if given."""
     held = input if eps is None else fn.clip(input, eps, 1 - eps)
@@ -129,6 +138,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
     return indexing.masked_fill(input, mask, value)
 
 
+@takes_tensors
 def nan_to_num(
     input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:

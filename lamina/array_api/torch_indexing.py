@@ -9,6 +9,7 @@ from lamina.ops.indices import indexing
 from lamina.ops.orders import sorting
 from lamina.ops.reductions import reduction
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 
 __all__ = [
@@ -33,6 +34,7 @@ def argwhere(input: Tensor) -> Tensor:
     return indexing.argwhere(input)
 
 
+@takes_tensors
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """Return how often each whole number from 0 on occurs, or the sum of its `weights`.
 
@@ -55,11 +57,13 @@ def bucketize(input: Tensor, boundaries: Tensor, *, right: bool = False) -> Tens
     return searching.searchsorted(boundaries, input, right=right)
 
 
+@takes_tensors
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Return out[…, i, …] = x[…, index[…, i, …], …], the index read along `dim`."""
     return indexing.gather(input, dim, index)
 
 
+@takes_tensors
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
 ) -> Tensor:
@@ -72,6 +76,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     return indexing.index_copy(input, dim, index, source)
 
 
+@takes_tensors
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Return the places `index` of `dim`."""
     return indexing.take(input, index, dim)
@@ -83,6 +88,7 @@ def kthvalue(input: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> A
     return sorting.kth_value(input, k, axis, keepdims)
 
 
+@takes_tensors
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """Return the elements where `mask` holds, in C order, along one axis."""
     return indexing.masked_select(input, mask)

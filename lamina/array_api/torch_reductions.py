@@ -5,6 +5,7 @@ from typing import Any
 
 from lamina import dtypes
 from lamina.array_api import linalg
+from lamina.errors import ArgumentError
 from lamina.ops.orders import sorting
 from lamina.ops.reductions import reduction, scan
 from lamina.tensor import Tensor
@@ -92,6 +93,12 @@ def norm(
     """
     x = x if dtype is None else x.to(dtype)
     if p == "nuc":
+        axes = range(len(x.shape)) if axis is None else axis
+        if isinstance(axes, int) or len(axes) != 2:
+            raise ArgumentError(
+                f'norm: p="nuc" over axis {axis} of shape {x.shape} given, expected a matrix: '
+                "name two axes"
+            )
         return linalg.norm(x, "nuc", axis, keepdims)
     return reduction.norm(x, 2 if p in ("fro", None) else p, axis, keepdims)
 

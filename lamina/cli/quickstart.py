@@ -65,6 +65,10 @@ class Varied(Dataset):
         return len(self.images)
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 @click.command()
 @click.option("--epochs", default=24, show_default=True, type=click.IntRange(1), help="Passes.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed.")
@@ -89,7 +93,8 @@ def quickstart(epochs: int, seed: int, threads: int | None, out: Path) -> None:
     held_out = DataLoader(digits("test"), batch_size=360)
     console.print(
         f"{len(train.dataset)} images to learn from, {len(held_out.dataset)} held out, "
-        f"{sum(p.numel() for p in model.parameters()):,} parameters, {num_threads()} threads"
+        f"{sum(p.numel() for p in model.parameters()):,} parameters, "
+        f"{_counted(num_threads(), 'thread')}"
     )
     optimizer = optim.AdamW(model.parameters(), weight_decay=1e-2)
     steps = epochs * len(train)

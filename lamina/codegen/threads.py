@@ -146,8 +146,9 @@ def num_threads() -> int:
 
 def set_num_threads(count: int) -> None:
     """Use `count` threads from now on; results stay the same. Raises ArgumentError below 1."""
-    if count < 1:
-        raise ArgumentError(f"set_num_threads({count}): expected at least 1 thread")
+    given: object = count
+    if not isinstance(given, int) or given < 1:
+        raise ArgumentError(f"set_num_threads({count!r}): expected a whole number of at least 1")
     _team.resize(count)
 
 

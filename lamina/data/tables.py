@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DataError, DTypeError
 from lamina.memory import of_numpy
+from lamina.memory.files import check_is_file
 from lamina.tensor import Tensor
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
@@ -73,7 +75,7 @@ def read_csv(
 
     DataError, naming file, row and column: missing values (an empty field, NA, NaN, null, ?), what
     is not a finite number, rows of unequal length, an empty file, wrong encoding, a target that is
-    not there or there twice, a text that is none of `classes`.
+    not there or there twice, two columns of one name, a text that is none of `classes`.
 
     >>> import pathlib
     >>> text = "length,width,kind\\n5.1,3.5,setosa\\n6,3,virginica"
@@ -90,10 +92,12 @@ def read_csv(
         raise DTypeError(f"read_csv: dtype {wanted.name} given; expected a float dtype")
     if header not in ("infer", True, False):
         raise ArgumentError(f'read_csv: header={header!r} given; expected "infer", True or False')
+    check_is_file(path)
     name = os.fspath(path)
     rows = _read_rows(name, delimiter, encoding)
     names, body = _split_header(name, rows, header)
     place = _place_of(name, target, names)
+    _check_names(name, names)
     _check_widths(name, len(names), body)
     columns = [_column(name, names, body, i) for i in range(len(names))]
     features = [_numbers(c) for i, c in enumerate(columns) if i != place]
@@ -147,6 +151,15 @@ def _split_header(name: str, rows: list[_Row], header: str | bool) -> tuple[list
     if len(rows) == 1:
         raise DataError(f"{name} has a header and no rows; expected at least one row of numbers")
     return first, rows[1:]
+
+
+def _check_names(name: str, names: list[str]) -> None:
+    doubled = next((n for n, count in Counter(names).items() if n and count > 1), None)
+    if doubled:
+        raise DataError(
+            f"{name}: the column {doubled!r} is there more than once; rename one of them, or "
+            "pass header=False if the first line holds no names"
+        )
 
 
 def _check_widths(name: str, width: int, rows: list[_Row]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from lamina.errors import ArgumentError, FileFormatError
+from lamina.memory.files import check_is_file
 
 MAGIC = b"\x89Lamina\n"
 VERSION = 1
@@ -95,6 +96,7 @@ def write_front(file: BinaryIO, header: bytes, weights: Place) -> None:
 
 def read(path: str | os.PathLike[str]) -> Contents:
     """Return the contents of a container, prefix and header checked; FileFormatError otherwise."""
+    check_is_file(path)
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_size < ALIGNMENT:

@@ -9,6 +9,7 @@ from lamina.nn import init
 from lamina.nn.module import Module
 from lamina.nn.parameter import Parameter
 from lamina.tensor import Tensor, empty, tensor
+from lamina.tensor.guard import takes_tensors
 
 
 class _ChannelNorm(Module):
@@ -102,6 +103,7 @@ class _BatchNorm(_ChannelNorm):
             num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
         )
 
+    @takes_tensors
     def forward(self, input: Tensor) -> Tensor:
         self._check_ndim(input, *self.axes)
         is_updating = self.training and self.track_running_stats
@@ -181,6 +183,7 @@ class _InstanceNorm(_ChannelNorm):
             num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
         )
 
+    @takes_tensors
     def forward(self, input: Tensor) -> Tensor:
         self._check_ndim(input, self.rank + 1, self.rank + 2)
         if input.shape[-self.rank - 1] != self.num_features and self.affine:

@@ -8,6 +8,7 @@ from lamina.nn.module import Module
 from lamina.ops.layers.resampling import Mode
 from lamina.ops.layers.spatial import Sizes
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 
 
 @final
@@ -24,6 +25,7 @@ class Flatten(Module):
         self.start_dim = start_dim
         self.end_dim = end_dim
 
+    @takes_tensors
     def forward(self, input: Tensor) -> Tensor:
         return input.flatten(self.start_dim, self.end_dim)
 
@@ -45,6 +47,7 @@ class Unflatten(Module):
         self.dim = dim
         self.unflattened_size = tuple(unflattened_size)
 
+    @takes_tensors
     def forward(self, input: Tensor) -> Tensor:
         return input.unflatten(self.dim, self.unflattened_size)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from lamina.ops.algebra import products
 from lamina.ops.elementwise import arithmetic as ops
+from lamina.ops.elementwise import powers
 from lamina.ops.reductions import reduction
 from lamina.ops.registry import Operand
 
@@ -60,7 +61,7 @@ class Arithmetic(Operand):
         return self // other, self % other
 
     def __pow__(self, other: Any) -> Tensor:
-        return self.apply(ops.power, (self, other))
+        return powers.raised(self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
         return self.apply(ops.power, (other, self))

@@ -28,7 +28,7 @@ def array_of(data: Any, dtype: Any = None, *, copy: bool) -> Array:
         own = wanted or dtypes.of_scalar(data, None)
         return of_numpy(_convert(data, own))
     elif isinstance(data, list | tuple):
-        return of_numpy(_of_sequence(data, wanted))
+        return pooled(_of_sequence(data, wanted))
     else:
         values = np.asarray(data)
     _check_numbers(values, wanted)

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from lamina import layout as lay
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError, FileFormatError, LayoutError
 from lamina.layout import Shape
-from lamina.memory import Array, map_file, of_numpy, pooled
+from lamina.memory import Array, map_file, no_memory, of_numpy, pooled
 from lamina.memory import empty as empty_array
 from lamina.tensor.conversion import array_of
 from lamina.tensor.core import Tensor, check_device, wrap
 from lamina.tensor.dlpack import accept
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.keywords import second_keywords
 from lamina.tensor.shaping import sizes
 
@@ -113,7 +115,11 @@ def from_file(
         shape = (max(available, 0) // wanted.itemsize,)
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     needed = math.prod(shape) * wanted.itemsize
-    if any(n < 0 for n in shape) or not 0 <= needed <= available or offset < 0:
+    if any(n < 0 for n in shape) or offset < 0:
+        raise ArgumentError(
+            f"from_file: shape {shape} from byte {offset} given, expected numbers from 0 on"
+        )
+    if needed > available:
         raise FileFormatError(
             f"{path} holds {storage.nbytes} bytes; shape {shape} of {wanted.name} from byte "
             f"{offset} needs {offset + needed}"
@@ -188,6 +194,7 @@ def ones(
     return found.requires_grad_(requires_grad)
 
 
+@takes_tensors
 def empty_like(
     x: Tensor, /, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -196,6 +203,7 @@ def empty_like(
     return empty(x.shape, dtype=wanted, device=device, requires_grad=requires_grad)
 
 
+@takes_tensors
 def zeros_like(
     x: Tensor, /, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -204,6 +212,7 @@ def zeros_like(
     return zeros(x.shape, dtype=wanted, device=device, requires_grad=requires_grad)
 
 
+@takes_tensors
 def ones_like(
     x: Tensor, /, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -212,6 +221,7 @@ def ones_like(
     return ones(x.shape, dtype=wanted, device=device, requires_grad=requires_grad)
 
 
+@takes_tensors
 def full_like(
     x: Tensor,
     /,
@@ -224,6 +234,14 @@ def full_like(
     """Return one number everywhere, in the shape and dtype of `x`."""
     wanted = _dtype_or(dtype, x.dtype)
     return full(x.shape, fill_value, dtype=wanted, device=device, requires_grad=requires_grad)
+
+
+def _computed(what: str, formula: Callable[[], Any]) -> Any:
+    """Return a numpy formula; MemoryCapError where numpy finds no memory for it."""
+    try:
+        return formula()
+    except MemoryError as error:
+        raise no_memory(what, error) from None
 
 
 @second_keywords
@@ -250,9 +268,11 @@ def arange(
     whole = all(isinstance(n, int) for n in (first, last, step))
     wanted = _dtype_or(dtype, dtypes.default_int if whole else dtypes.default_float)
     count = max(math.ceil((last - first) / step), 0)
-    steps: Any = np.arange(count, dtype=np.int64 if whole else np.float64)
-    values = steps * step + first
-    return wrap(pooled(values, wanted)).requires_grad_(requires_grad)
+    found = empty_array((count,), wanted)
+    kind = np.int64 if whole else np.float64
+    steps: Any = _computed("arange", lambda: np.arange(count, dtype=kind))
+    found.numpy()[...] = _computed("arange", lambda: steps * step + first)
+    return wrap(found).requires_grad_(requires_grad)
 
 
 @second_keywords
@@ -271,7 +291,7 @@ def linspace(
     if num < 0:
         raise ArgumentError(f"linspace: {num} numbers asked for; expected 0 or more")
     default = dtypes.complex64 if isinstance(start + stop, complex) else dtypes.default_float
-    values = np.linspace(start, stop, num, endpoint=endpoint)
+    values = _computed("linspace", lambda: np.linspace(start, stop, num, endpoint=endpoint))
     found = wrap(pooled(values, _dtype_or(dtype, default)))
     return found.requires_grad_(requires_grad)
 
@@ -281,7 +301,7 @@ def logspace(
     start: float, stop: float, num: int, base: float = 10.0, *, dtype: Any = None
 ) -> Tensor:
     """Return `num` powers of `base`, their exponents evenly spaced from `start` to `stop`."""
-    values = np.logspace(start, stop, num, base=base)
+    values = _computed("logspace", lambda: np.logspace(start, stop, num, base=base))
     return wrap(pooled(values, _dtype_or(dtype, dtypes.default_float)))
 
 
@@ -297,5 +317,8 @@ def eye(
     """Return ones on the k-th diagonal, zeros elsewhere."""
     check_device(device)
     wanted = _dtype_or(dtype, dtypes.default_float)
-    found = wrap(of_numpy(np.eye(n_rows, n_cols, k, dtype=wanted.numpy)))
+    width = n_rows if n_cols is None else n_cols
+    found = zeros((n_rows, width), dtype=wanted)
+    rows = np.arange(max(-k, 0), min(n_rows, width - k))
+    found.array.numpy()[rows, rows + k] = 1
     return found.requires_grad_(requires_grad)

@@ -8,7 +8,7 @@ from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError
 from lamina.layout import Shape
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch, scratch_copy
 from lamina.philox import Generator, default_generator
 
 # The widest range of whole numbers that may be drawn from.
@@ -26,26 +26,31 @@ def _precision(dtype: DType) -> Any:
 
 def uniform(shape: Shape, dtype: DType, generator: Generator | None) -> NDArray:
     """Return numbers of [0, 1): in double precision for float64, else drawn in single."""
-    values: NDArray = stream_of(generator).random(shape, _precision(dtype))
+    values = scratch(shape, _precision(dtype))
+    stream_of(generator).random(dtype=_precision(dtype), out=values)
     if dtype.itemsize > 2:
         return values
     # Rounding to half precision must not reach 1.
     below_one = np.nextafter(np.array(1, dtype.numpy), np.array(0, dtype.numpy))
-    return np.minimum(values.astype(dtype.numpy), below_one)
+    rounded = scratch_copy(values, dtype.numpy)
+    return np.minimum(rounded, below_one, out=rounded)
 
 
 def normal(shape: Shape, dtype: DType, generator: Generator | None) -> NDArray:
     """Return numbers of the normal distribution: in double precision for float64, else single."""
-    values: NDArray = stream_of(generator).standard_normal(shape, _precision(dtype))
-    return values.astype(dtype.numpy, copy=False)
+    values = scratch(shape, _precision(dtype))
+    stream_of(generator).standard_normal(dtype=_precision(dtype), out=values)
+    return values if values.dtype == dtype.numpy else scratch_copy(values, dtype.numpy)
 
 
 def bernoulli(shape: Shape, chances: Any, dtype: DType, generator: Generator | None) -> NDArray:
     """Return 1 with the probability given, else 0."""
+    draws = scratch(shape, np.float64)
     odds = np.asarray(chances)
     if not ((odds >= 0) & (odds <= 1)).all():
         raise ArgumentError("bernoulli: a probability outside 0 to 1 was given")
-    return (stream_of(generator).random(shape) < odds).astype(dtype.numpy)
+    stream_of(generator).random(out=draws)
+    return scratch_copy(draws < odds, dtype.numpy)
 
 
 def integers(
@@ -54,7 +59,17 @@ def integers(
     """Return whole numbers drawn evenly from [low, high)."""
     if not -_LIMIT <= low < high <= _LIMIT:
         raise ArgumentError(f"whole numbers of [{low}, {high}) asked for; expected low < high")
-    return stream_of(generator).integers(low, high, shape).astype(dtype.numpy, copy=False)
+    # Lent first: what is too large fails with the error of the pool, before a draw is spent.
+    out = scratch(shape, dtype.numpy)
+    out[...] = stream_of(generator).integers(low, high, shape)
+    return out
+
+
+def permutation(count: int, dtype: DType, generator: Generator | None) -> NDArray:
+    """Return the numbers from 0 to `count` − 1 in random order."""
+    out = scratch((count,), dtype.numpy)
+    out[...] = stream_of(generator).permutation(count)
+    return out
 
 
 def multinomial(

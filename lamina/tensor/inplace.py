@@ -7,6 +7,7 @@ import numpy as np
 from lamina.errors import DTypeError
 from lamina.memory import Array, empty
 from lamina.ops.elementwise import arithmetic as ops
+from lamina.ops.elementwise import powers
 from lamina.ops.elementwise.arithmetic import cast
 from lamina.ops.elementwise.functions import clip
 from lamina.ops.pointwise import Elementwise
@@ -109,7 +110,9 @@ class InPlace(Operand):
         return self._update(ops.remainder, other)
 
     def __ipow__(self, other: Any) -> Self:
-        return self._update(ops.power, other)
+        if isinstance(other, Operand):
+            return self._update(ops.power, other)
+        return self._replace(powers.raised(self._before(other), other))
 
     def __imatmul__(self, other: Any) -> Self:
         return self._replace(self._before(other) @ other)
@@ -147,7 +150,7 @@ class InPlace(Operand):
 
     def pow_(self, exponent: Any) -> Self:
         """Raise to a power in place."""
-        return self._update(ops.power, exponent)
+        return self.__ipow__(exponent)
 
     def lerp_(self, end: Tensor, weight: float) -> Self:
         """Move towards `end` by the share `weight`, in place."""

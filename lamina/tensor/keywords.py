@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from lamina.errors import ArgumentError
+from lamina.tensor.guard import Guard
 
 # PyTorch's keyword → the parameter it may stand for; the first that a function has is meant.
 SECOND_KEYWORDS: dict[str, tuple[str, ...]] = {
@@ -34,7 +35,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def second_keywords(function: F) -> F:
     """Return `function` answering to PyTorch's keywords too (`dim` for `axis`, …).
 
-    Only keywords that the function has no parameter for are renamed.
+    Only keywords that the function has no parameter for are renamed. Where tensors are annotated,
+    nothing else passes, as with `takes_tensors`.
     """
     code = function.__code__
     own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -43,6 +45,9 @@ def second_keywords(function: F) -> F:
         for new, firsts in SECOND_KEYWORDS.items()
         if new not in own and any(old in own for old in firsts)
     }
+
+    guard = Guard(function)
+    is_guarded = not guard.is_open
 
     @wraps(function)
     def named(*args: Any, **keywords: Any) -> Any:
@@ -53,6 +58,8 @@ def second_keywords(function: F) -> F:
                     f"{function.__name__}: {new}= and {old}= are one argument; give one of them"
                 )
             keywords[old] = keywords.pop(new)
+        if is_guarded:
+            guard.check(args, keywords)
         return function(*args, **keywords)
 
     return named  # type: ignore[return-value]

@@ -98,7 +98,7 @@ def randperm(
     if n < 0:
         raise ArgumentError(f"randperm: {n} given; expected 0 or more")
     wanted = dtypes.default_int if dtype is None else dtypes.as_dtype(dtype)
-    return wrap(of_numpy(draws.stream_of(generator).permutation(n).astype(wanted.numpy)))
+    return wrap(of_numpy(draws.permutation(n, wanted, generator)))
 
 
 @second_keywords

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lamina import dtypes
 from lamina.data import read_csv
-from lamina.errors import ArgumentError, DataError, DTypeError
+from lamina.errors import ArgumentError, DataError, DTypeError, PathError
 
 
 @pytest.fixture
@@ -106,6 +106,7 @@ FAULTS = {
     "line after quoted lines": ('a,b\n"x\ny",1\n2,z\n', {"target": 0}, r"row 2 \(line 4\)"),
     "unknown class": ("a,b\n1,x\n", {"target": 1, "classes": ["y"]}, "'x' is none of the classes"),
     "no such target": ("a,b\n1,2\n", {"target": "c"}, "'c' is not there; the columns are 'a', 'b'"),
+    "name twice": ("a,b,a\n1,2,3\n", {}, "'a' is there more than once"),
     "target twice": ("a,a\n1,2\n", {"target": "a"}, "'a' is there more than once"),
     "target place": ("a,b\n1,2\n", {"target": 2}, "there is no column 2; the file has 2"),
     "encoding": ("größe\n1\n".encode("latin-1"), {}, "is not utf-8 text .*; pass its encoding"),
@@ -133,8 +134,10 @@ def test_wrong_arguments(table):
             table("1,2\n", **options)
     with pytest.raises(DTypeError, match="int64"):
         table("1,2\n", dtype="int64")
-    with pytest.raises(FileNotFoundError):
-        read_csv("there is no such file.csv")
+    with pytest.raises(PathError, match=r"there is no file 'no such\.csv'"):
+        read_csv("no such.csv")
+    with pytest.raises(PathError, match="folder"):
+        read_csv(".")
 
 
 names = (

@@ -14,6 +14,7 @@ from lamina.ops.shapes.movement import expand_dims, permute, reshape
 from lamina.ops.shapes.movement import unfold as windows
 from lamina.ops.shapes.strided import StridedAdd
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 
 NamedPadding = Literal["same", "valid"]
 
@@ -26,6 +27,7 @@ def _check_rank(name: str, weight: Tensor, rank: int) -> None:
         )
 
 
+@takes_tensors
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -48,6 +50,7 @@ def conv1d(
     return _conv(input, weight, bias, stride, padding, dilation, groups)
 
 
+@takes_tensors
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -62,6 +65,7 @@ def conv2d(
     return _conv(input, weight, bias, stride, padding, dilation, groups)
 
 
+@takes_tensors
 def conv3d(
     input: Tensor,
     weight: Tensor,
@@ -90,6 +94,7 @@ def _conv(
     )
 
 
+@takes_tensors
 def conv_transpose1d(
     input: Tensor,
     weight: Tensor,
@@ -111,6 +116,7 @@ def conv_transpose1d(
     return _transposed(input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@takes_tensors
 def conv_transpose2d(
     input: Tensor,
     weight: Tensor,
@@ -126,6 +132,7 @@ def conv_transpose2d(
     return _transposed(input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@takes_tensors
 def conv_transpose3d(
     input: Tensor,
     weight: Tensor,
@@ -163,6 +170,7 @@ def _transposed(
     )
 
 
+@takes_tensors
 def unfold(
     input: Tensor,
     kernel_size: Sizes,
@@ -193,6 +201,7 @@ def unfold(
     return columns_of if len(input.shape) == 4 else columns_of[0]
 
 
+@takes_tensors
 def fold(
     input: Tensor,
     output_size: Sizes,

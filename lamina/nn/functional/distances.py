@@ -2,8 +2,10 @@
 
 from lamina.ops.objectives import distances as ops
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 
 
+@takes_tensors
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Return x1·x2 / (‖x1‖·‖x2‖) along `dim`, each norm at least `eps`.
 
@@ -13,6 +15,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return ops.cosine_similarity(x1, x2, dim, eps)
 
 
+@takes_tensors
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:

@@ -3,9 +3,11 @@
 from lamina.errors import ShapeError
 from lamina.ops.layers import dropout as ops
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 from lamina.tensor.views import assign
 
 
+@takes_tensors
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Return x with each element made 0 with probability `p`, the others divided by 1 − p.
 
@@ -16,6 +18,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return assign(input, out) if inplace and out is not input else out
 
 
+@takes_tensors
 def dropout1d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
@@ -24,6 +27,7 @@ def dropout1d(
     return _channels_dropped("dropout1d", input, p, training, inplace, (2, 3))
 
 
+@takes_tensors
 def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
@@ -32,6 +36,7 @@ def dropout2d(
     return _channels_dropped("dropout2d", input, p, training, inplace, (4, 3))
 
 
+@takes_tensors
 def dropout3d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
@@ -40,6 +45,7 @@ def dropout3d(
     return _channels_dropped("dropout3d", input, p, training, inplace, (4, 5))
 
 
+@takes_tensors
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -52,6 +58,7 @@ def alpha_dropout(
     return assign(input, out) if inplace and out is not input else out
 
 
+@takes_tensors
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:

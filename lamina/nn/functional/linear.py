@@ -13,8 +13,10 @@ from lamina.ops.reductions import reduction
 from lamina.ops.shapes import movement
 from lamina.ops.shapes.copying import stack
 from lamina.tensor import Tensor, zeros
+from lamina.tensor.guard import takes_tensors
 
 
+@takes_tensors
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x·weightᵀ + bias: `input` (*, in), `weight` (out, in) or (in,), `bias` (out,).
 
@@ -39,6 +41,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return movement.reshape(out, (*input.shape[:-1], weight.shape[0])) if rows is not input else out
 
 
+@takes_tensors
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return Σᵢⱼ x1[…, i]·weight[o, i, j]·x2[…, j] + bias[o].
 
@@ -59,6 +62,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     return out if bias is None else out + bias
 
 
+@takes_tensors
 def embedding(
     input: Tensor,
     weight: Tensor,
@@ -97,6 +101,7 @@ def _hold_down(weight: Tensor, input: Tensor, max_norm: float, norm_type: float)
     weight.mul_(scale.to(weight.dtype))
 
 
+@takes_tensors
 def embedding_bag(
     input: Tensor,
     weight: Tensor,
@@ -136,6 +141,7 @@ def _folded(rows: Tensor, mode: str, axis: int) -> Tensor:
     return fold(rows, axis)
 
 
+@takes_tensors
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Return 1 at the place that each whole number names and 0 elsewhere: (*) to (*, num_classes).
 
@@ -148,6 +154,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     return labels.one_hot(tensor, num_classes)
 
 
+@takes_tensors
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,

@@ -11,6 +11,7 @@ from lamina.ops.indices.indexing import gather
 from lamina.ops.objectives import ctc
 from lamina.ops.objectives import losses as ops
 from lamina.tensor import Tensor, from_numpy, full_like
+from lamina.tensor.guard import takes_tensors
 
 
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
@@ -21,6 +22,7 @@ def _reduced(loss: Tensor, reduction: str) -> Tensor:
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
+@takes_tensors
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Return (input − target)².
 
@@ -30,11 +32,13 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tenso
     return ops.mse_loss(input, target, reduction=reduction)
 
 
+@takes_tensors
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Return |input − target|."""
     return ops.l1_loss(input, target, reduction=reduction)
 
 
+@takes_tensors
 def smooth_l1_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
@@ -42,6 +46,7 @@ def smooth_l1_loss(
     return ops.smooth_l1_loss(input, target, reduction=reduction, beta=beta)
 
 
+@takes_tensors
 def huber_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", delta: float = 1.0
 ) -> Tensor:
@@ -49,6 +54,7 @@ def huber_loss(
     return ops.huber_loss(input, target, reduction=reduction, delta=delta)
 
 
+@takes_tensors
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -77,6 +83,7 @@ def cross_entropy(
     )
 
 
+@takes_tensors
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -89,6 +96,7 @@ def nll_loss(
     return ops.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
+@takes_tensors
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
@@ -96,6 +104,7 @@ def binary_cross_entropy(
     return ops.binary_cross_entropy(input, target, weight, reduction=reduction)
 
 
+@takes_tensors
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -111,6 +120,7 @@ def binary_cross_entropy_with_logits(
     )
 
 
+@takes_tensors
 def kl_div(
     input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False
 ) -> Tensor:
@@ -121,6 +131,7 @@ def kl_div(
     return ops.kl_div(input, target, reduction=reduction, log_target=log_target)
 
 
+@takes_tensors
 def hinge_embedding_loss(
     input: Tensor, target: Tensor, margin: float = 1.0, *, reduction: str = "mean"
 ) -> Tensor:
@@ -128,6 +139,7 @@ def hinge_embedding_loss(
     return ops.hinge_embedding_loss(input, target, margin=margin, reduction=reduction)
 
 
+@takes_tensors
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -140,6 +152,7 @@ def margin_ranking_loss(
     return ops.margin_ranking_loss(input1, input2, target, margin=margin, reduction=reduction)
 
 
+@takes_tensors
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -156,6 +169,7 @@ def multi_margin_loss(
     )
 
 
+@takes_tensors
 def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Return log(1 + e^(−target·input)), target being ±1.
 
@@ -166,6 +180,7 @@ def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") 
     return _reduced(softplus(-target * input), reduction)
 
 
+@takes_tensors
 def multilabel_soft_margin_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
@@ -177,6 +192,7 @@ def multilabel_soft_margin_loss(
     return _reduced(weighed.mean(-1), reduction)
 
 
+@takes_tensors
 def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Return Σ max(0, 1 − input[label] + input[other]) over labels and others, by the classes.
 
@@ -210,6 +226,7 @@ def _classes_listed(listed: Any) -> Any:
     return found.reshape(listed.shape)
 
 
+@takes_tensors
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -222,6 +239,7 @@ def cosine_embedding_loss(
     return ops.cosine_embedding_loss(input1, input2, target, margin=margin, reduction=reduction)
 
 
+@takes_tensors
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -249,6 +267,7 @@ def triplet_margin_loss(
     )
 
 
+@takes_tensors
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -267,6 +286,7 @@ def triplet_margin_with_distance_loss(
     return _reduced(relu(near - far + margin), reduction)
 
 
+@takes_tensors
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -285,6 +305,7 @@ def poisson_nll_loss(
     )
 
 
+@takes_tensors
 def gaussian_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -298,6 +319,7 @@ def gaussian_nll_loss(
     return ops.gaussian_nll_loss(input, target, spread, full=full, eps=eps, reduction=reduction)
 
 
+@takes_tensors
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -8,8 +8,10 @@ from lamina.ops.layers.padding import pad
 from lamina.ops.layers.pooling import avg_pool
 from lamina.ops.objectives import distances
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 
 
+@takes_tensors
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -31,6 +33,7 @@ def batch_norm(
     return ops.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
+@takes_tensors
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -51,6 +54,7 @@ def instance_norm(
     )
 
 
+@takes_tensors
 def layer_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
@@ -66,6 +70,7 @@ def layer_norm(
     return ops.layer_norm(input, normalized_shape, weight, bias, eps)
 
 
+@takes_tensors
 def rms_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
@@ -76,6 +81,7 @@ def rms_norm(
     return ops.rms_norm(input, normalized_shape, weight, eps)
 
 
+@takes_tensors
 def group_norm(
     input: Tensor,
     num_groups: int,
@@ -91,6 +97,7 @@ def group_norm(
     return ops.group_norm(input, num_groups, weight, bias, eps)
 
 
+@takes_tensors
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
@@ -106,6 +113,7 @@ def local_response_norm(
     return input / (mean * alpha + k) ** beta
 
 
+@takes_tensors
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """Return x / max(‖x‖ₚ, eps), the norm taken along `dim`.
 

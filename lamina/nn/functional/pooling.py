@@ -7,6 +7,7 @@ from lamina.errors import ShapeError
 from lamina.ops.layers import pooling as ops
 from lamina.ops.layers.spatial import Sizes, per_axis
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 
 # A size of None keeps the axis as it is.
 OutputSizes = int | Sequence[int | None]
@@ -33,6 +34,7 @@ def _adaptive(name: str, input: Tensor, size: OutputSizes, rank: int) -> tuple[i
     return given * rank if len(given) == 1 else given
 
 
+@takes_tensors
 def max_pool1d(
     input: Tensor,
     kernel_size: Sizes,
@@ -54,6 +56,7 @@ def max_pool1d(
     )
 
 
+@takes_tensors
 def max_pool2d(
     input: Tensor,
     kernel_size: Sizes,
@@ -72,6 +75,7 @@ def max_pool2d(
     )
 
 
+@takes_tensors
 def max_pool3d(
     input: Tensor,
     kernel_size: Sizes,
@@ -109,6 +113,7 @@ def _max_pool(
     )
 
 
+@takes_tensors
 def avg_pool1d(
     input: Tensor,
     kernel_size: Sizes,
@@ -130,6 +135,7 @@ def avg_pool1d(
     return _avg_pool(input, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
+@takes_tensors
 def avg_pool2d(
     input: Tensor,
     kernel_size: Sizes,
@@ -144,6 +150,7 @@ def avg_pool2d(
     return _avg_pool(input, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
+@takes_tensors
 def avg_pool3d(
     input: Tensor,
     kernel_size: Sizes,
@@ -178,6 +185,7 @@ def _avg_pool(
     )
 
 
+@takes_tensors
 def lp_pool1d(
     input: Tensor,
     norm_type: float,
@@ -194,6 +202,7 @@ def lp_pool1d(
     return ops.lp_pool(input, norm_type, kernel, stride, ceil_mode=ceil_mode)
 
 
+@takes_tensors
 def lp_pool2d(
     input: Tensor,
     norm_type: float,
@@ -206,6 +215,7 @@ def lp_pool2d(
     return ops.lp_pool(input, norm_type, kernel, stride, ceil_mode=ceil_mode)
 
 
+@takes_tensors
 def lp_pool3d(
     input: Tensor,
     norm_type: float,
@@ -218,6 +228,7 @@ def lp_pool3d(
     return ops.lp_pool(input, norm_type, kernel, stride, ceil_mode=ceil_mode)
 
 
+@takes_tensors
 def adaptive_avg_pool1d(input: Tensor, output_size: OutputSizes) -> Tensor:
     """Return means of `output_size` windows that cover (N, C, L) or (C, L) evenly.
 
@@ -230,18 +241,21 @@ def adaptive_avg_pool1d(input: Tensor, output_size: OutputSizes) -> Tensor:
     return ops.adaptive_avg_pool(input, size)
 
 
+@takes_tensors
 def adaptive_avg_pool2d(input: Tensor, output_size: OutputSizes) -> Tensor:
     """Return means of windows that cover (N, C, H, W) evenly; None keeps an axis."""
     size = _adaptive("adaptive_avg_pool2d", input, output_size, 2)
     return ops.adaptive_avg_pool(input, size)
 
 
+@takes_tensors
 def adaptive_avg_pool3d(input: Tensor, output_size: OutputSizes) -> Tensor:
     """Return means of windows that cover (N, C, D, H, W) evenly; None keeps an axis."""
     size = _adaptive("adaptive_avg_pool3d", input, output_size, 3)
     return ops.adaptive_avg_pool(input, size)
 
 
+@takes_tensors
 def adaptive_max_pool1d(
     input: Tensor, output_size: OutputSizes, return_indices: bool = False
 ) -> Any:
@@ -256,6 +270,7 @@ def adaptive_max_pool1d(
     return ops.adaptive_max_pool(input, size, return_indices=return_indices)
 
 
+@takes_tensors
 def adaptive_max_pool2d(
     input: Tensor, output_size: OutputSizes, return_indices: bool = False
 ) -> Any:
@@ -264,6 +279,7 @@ def adaptive_max_pool2d(
     return ops.adaptive_max_pool(input, size, return_indices=return_indices)
 
 
+@takes_tensors
 def adaptive_max_pool3d(
     input: Tensor, output_size: OutputSizes, return_indices: bool = False
 ) -> Any:

@@ -8,10 +8,12 @@ from lamina.ops.layers import padding as pads
 from lamina.ops.layers import resampling as ops
 from lamina.ops.layers.spatial import Sizes
 from lamina.tensor import Tensor
+from lamina.tensor.guard import takes_tensors
 
 PadMode = Literal["constant", "reflect", "replicate", "circular"]
 
 
+@takes_tensors
 def pad(
     input: Tensor, pad: Sequence[int], mode: PadMode = "constant", value: float | None = None
 ) -> Tensor:
@@ -26,6 +28,7 @@ def pad(
     return pads.pad(input, tuple(pad), mode, value)
 
 
+@takes_tensors
 def interpolate(
     input: Tensor,
     size: Sizes | None = None,
@@ -48,6 +51,7 @@ def interpolate(
     )
 
 
+@takes_tensors
 def upsample(
     input: Tensor,
     size: Sizes | None = None,
@@ -59,16 +63,19 @@ def upsample(
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
+@takes_tensors
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Return (*, C·r², H, W) as (*, C, H·r, W·r), r being `upscale_factor`."""
     return ops.pixel_shuffle(input, upscale_factor)
 
 
+@takes_tensors
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """Return (*, C, H·r, W·r) as (*, C·r², H, W), r being `downscale_factor`."""
     return ops.pixel_unshuffle(input, downscale_factor)
 
 
+@takes_tensors
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Return (N, C, *) with the channels dealt out over `groups` in turn.
 
