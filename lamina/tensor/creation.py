@@ -319,6 +319,8 @@ def eye(
     wanted = _dtype_or(dtype, dtypes.default_float)
     width = n_rows if n_cols is None else n_cols
     found = zeros((n_rows, width), dtype=wanted)
-    rows = np.arange(max(-k, 0), min(n_rows, width - k))
-    found.array.numpy()[rows, rows + k] = 1
+    # A diagonal beyond the corner is as empty as the first one there, and fits an index.
+    shift = max(-n_rows, min(k, width))
+    rows = np.arange(max(-shift, 0), min(n_rows, width - shift), dtype=np.int64)
+    found.array.numpy()[rows, rows + shift] = 1
     return found.requires_grad_(requires_grad)

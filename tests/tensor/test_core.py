@@ -252,3 +252,10 @@ def test_copies_of_data_come_from_the_pool(make: Any) -> None:
     x = make()
     assert lamina.memory.stats().live - before >= 4000
     assert x.array.address % 64 == 0
+
+
+@pytest.mark.parametrize("k", [-(1 << 70), -4, -3, -1, 0, 2, 4, 5, 1 << 70])
+@pytest.mark.parametrize("shape", [(0, 0), (3, 4), (3, 0)])
+def test_eye_on_any_diagonal(shape: tuple[int, int], k: int) -> None:
+    expected = [[float(c - r == k) for c in range(shape[1])] for r in range(shape[0])]
+    assert lamina.eye(*shape, k=k).tolist() == expected
