@@ -29,10 +29,6 @@ class EpochResult:
     samples: int
     seconds: float
 
-    @property
-    def samples_per_second(self) -> float:
-        return self.samples / self.seconds if self.seconds else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:

@@ -148,10 +148,6 @@ def read_along(out: NDArray, x: NDArray, axis: int, index: NDArray) -> None:
         out[...] = x[np.unravel_index(spots.reshape(out.shape), x.shape)]
 
 
-def _split(shape: Shape, place: int) -> tuple[Shape, Shape]:
-    return shape[:place], shape[place:]
-
-
 def _is_run(axes: Axes) -> bool:
     return axes == tuple(range(axes[0], axes[0] + len(axes)))
 
