@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from lamina.autograd.grad_mode import state
 from lamina.errors import DTypeError
 from lamina.memory import Array, empty
 from lamina.ops.elementwise import arithmetic as ops
@@ -47,7 +48,12 @@ class InPlace(Operand):
             rejoin_base(self)
             before = self._before(other) if _keeps_first(op, other) else self
             return self._replace(self.apply(op, (before, before if other is self else other)))
-        if isinstance(op, Elementwise) and isinstance(op.fn, np.ufunc) and self._is_beside(other):
+        if (
+            isinstance(op, Elementwise)
+            and isinstance(op.fn, np.ufunc)
+            and self._is_beside(other)
+            and not state.anomaly
+        ):
             check_write(self, tracked=False)
             mine = self.array.numpy()
             value = other.array.numpy() if isinstance(other, InPlace) else other

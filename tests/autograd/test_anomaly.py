@@ -98,3 +98,10 @@ def test_a_custom_function_is_named_too() -> None:
         out = Broken.apply(leaf(2.0)).sum()
         with pytest.raises(AnomalyError, match=r"derivative of Broken made inf .*Broken.apply"):
             out.backward()
+
+
+def test_a_write_in_place_that_nothing_records() -> None:
+    x = lamina.tensor([1.0, 2.0])
+    with detect_anomaly(), pytest.raises(AnomalyError, match=r"divide made inf at index \(0,\)"):
+        x.div_(0.0)
+    assert x.tolist() == [1.0, 2.0]
