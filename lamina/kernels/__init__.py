@@ -1,4 +1,4 @@
 """Kernels written in the kernel language, and the functions that call them on operands."""
 
-# `gemm` and `conv` are modules as well as functions: import the functions from the modules.
+# `gemm` is a package and `conv` a module, as well as functions: import the functions from them.
 __all__: list[str] = []

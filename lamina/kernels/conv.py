@@ -11,11 +11,11 @@ from functools import lru_cache
 
 from lamina.codegen import threads
 from lamina.errors import ArgumentError, DTypeError, ShapeError
-from lamina.kernels.contract import Contraction
 from lamina.kernels.correlate import Correlation
 from lamina.kernels.depthwise import MOST_PLANE_BYTES, Depthwise, Strides
 from lamina.kernels.depthwise import MOST_TAPS as MOST_DEPTHWISE_TAPS
 from lamina.kernels.direct import MOST_TAPS, DirectConvolution
+from lamina.kernels.gemm.contract import Contraction
 from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, Step, View
 from lamina.kernels.operand import Operand, Shape, coalesce
 from lamina.kernels.pad import Padding, padded

@@ -12,8 +12,8 @@ from lamina.codegen import jit, threads
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.types import Pointer, Scalar, i8, i64
 from lamina.codegen.values import Value
-from lamina.kernels.direct import locate
 from lamina.kernels.launch import Place, Step, argument_block
+from lamina.kernels.offsets import locate
 from lamina.kernels.operand import AXES, Axes, flat, product
 from lamina.kernels.scalars import SCALARS
 

@@ -13,8 +13,8 @@ from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.types import Pointer, Scalar, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.launch import Place, Step
+from lamina.kernels.offsets import emit_table, locate
 from lamina.kernels.operand import AXES, Axes, flat, product
-from lamina.kernels.pack import emit_table
 from lamina.kernels.scalars import SCALARS
 
 _FIELDS = (
@@ -28,18 +28,6 @@ _Block = ctypes.c_int64 * (_LINE_AXES + 3 * AXES)
 _REGISTERS = 4
 _FLOPS_WORTH_A_THREAD = 5_000_000
 MOST_TAPS = 512
-
-
-def locate(k: Builder, args: Value, axes: int, index: Value, tables: int) -> list[Value]:
-    """Return what index `index` over the axes at `axes` adds to each of `tables` addresses."""
-    offsets = [k.integer(0)] * tables
-    for axis in reversed(range(AXES)):
-        size = args[axes + axis]
-        digit = index % size
-        index = index // size
-        for which in range(tables):
-            offsets[which] = offsets[which] + digit * args[axes + (which + 1) * AXES + axis]
-    return offsets
 
 
 class _Plane:

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from lamina.codegen import jit, target, threads
-from lamina.kernels import contract, conv, depthwise, direct, gemm, pad, rows
+from lamina.kernels import conv, depthwise, direct, pad
+from lamina.kernels.gemm import contract, product, rows
 
 USABLE = [name for name, row in target.TARGETS.items() if target.runs_here(row)]
 
 
 def forget_plans() -> None:
     """Drop what was worked out for another target."""
-    for cached in (gemm._plan, conv._plan, contract._engine):
+    for cached in (product._plan, conv._plan, contract._engine):
         cached.cache_clear()
 
 

@@ -17,11 +17,11 @@ from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, Type, i8, i64
 from lamina.codegen.values import Value
-from lamina.kernels.direct import locate
+from lamina.kernels.gemm.tiles import k_block, tile_for
 from lamina.kernels.launch import Place, Step, argument_block
+from lamina.kernels.offsets import locate
 from lamina.kernels.operand import Axes, Shape, flat, product
 from lamina.kernels.scalars import SCALARS
-from lamina.kernels.tiles import k_block, tile_for
 
 _FIELDS = (
     "counter", "chunks", "out", "a", "b", "n", "k", "out_row", "out_column", "a_row", "a_column",

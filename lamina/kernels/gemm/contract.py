@@ -19,12 +19,13 @@ from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, Type, element_of, i8, i64
 from lamina.codegen.values import Value
+from lamina.kernels.gemm.micro import emit_micro
+from lamina.kernels.gemm.pack import emit_pack_a, emit_pack_b
+from lamina.kernels.gemm.tiles import Tile, columns, k_block, m_tiles_in_cache, tile_for
 from lamina.kernels.launch import Place, Step
-from lamina.kernels.micro import emit_micro
+from lamina.kernels.offsets import emit_table
 from lamina.kernels.operand import AXES, Axes, flat, product
-from lamina.kernels.pack import emit_pack_a, emit_pack_b, emit_table
 from lamina.kernels.scalars import SCALARS
-from lamina.kernels.tiles import Tile, columns, k_block, m_tiles_in_cache, tile_for
 
 _FIELDS = (
     "counter", "chunks", "out", "a", "b", "m", "n", "k", "out_row", "a_row", "b_row",

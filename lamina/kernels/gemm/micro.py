@@ -3,7 +3,7 @@
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.types import Pointer, Scalar, Type, element_of, i64
 from lamina.codegen.values import Value
-from lamina.kernels.tiles import Tile
+from lamina.kernels.gemm.tiles import Tile
 
 Accumulators = list[Value]
 

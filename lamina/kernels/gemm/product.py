@@ -5,10 +5,10 @@ from functools import lru_cache
 
 from lamina.codegen import threads
 from lamina.errors import DTypeError, ShapeError
-from lamina.kernels.contract import Contraction
+from lamina.kernels.gemm.contract import Contraction
+from lamina.kernels.gemm.rows import MOST_ROWS, FewRows
 from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, Step, View
 from lamina.kernels.operand import AXES, Operand, Shape, coalesce
-from lamina.kernels.rows import MOST_ROWS, FewRows
 from lamina.kernels.scalars import SCALARS
 
 Layout = tuple[Shape, Shape]

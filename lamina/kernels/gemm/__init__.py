@@ -1,0 +1,5 @@
+"""Matrix products: one kernel in loops over packed panels, one for few rows."""
+
+from lamina.kernels.gemm.product import gemm
+
+__all__ = ["gemm"]
