@@ -15,6 +15,8 @@ LONGER: dict[str, str] = {}
 
 FOLDERS = ("lamina", "tests", "examples", "benchmarks", "scripts", "docs", ".ci")
 SUFFIXES = {"", ".py", ".md", ".toml", ".proto", ".sh"}
+# A work tree beside the first has a file .git that names where the first lies.
+NOT_OURS = {"LICENSE", ".git"}
 DRAWERS = {"utils", "util", "helpers", "common", "misc"}
 OPEN_ENDS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|root|home)/\w")
@@ -26,7 +28,7 @@ def text_files(root: Path) -> Iterator[Path]:
     """Every file of the project that a person reads, those at its root included."""
     inside = (path for folder in FOLDERS for path in (root / folder).rglob("*"))
     for path in sorted([*root.glob("*"), *inside]):
-        if path.is_file() and path.suffix in SUFFIXES and path.name != "LICENSE":
+        if path.is_file() and path.suffix in SUFFIXES and path.name not in NOT_OURS:
             yield path
 
 

@@ -25,20 +25,42 @@ class Target:
     registers: int
     has_fma: bool
     has_masks: bool
+    has_rounding: bool
+
+    def has(self, *features: str) -> bool:
+        """Return whether the instruction set has all of `features`, in LLVM's words."""
+        return set(features) <= set(self.features)
 
     def lanes(self, scalar: Scalar) -> int:
         """Return how many `scalar`s one vector register holds (1 where there are no vectors)."""
         return max(1, self.vector_bytes // scalar.bytes)
 
 
-SCALAR = Target("scalar", "x86_64", "x86-64", (), 0, 16, has_fma=False, has_masks=False)
-SSE42 = replace(SCALAR, name="sse4.2", cpu="x86-64-v2", features=("sse4.2",), vector_bytes=16)
-AVX2 = Target("avx2", "x86_64", "x86-64-v3", ("avx2", "fma"), 32, 16, has_fma=True, has_masks=True)
+SCALAR = Target(
+    "scalar", "x86_64", "x86-64", (), 0, 16, has_fma=False, has_masks=False, has_rounding=False
+)
+SSE42 = replace(
+    SCALAR,
+    name="sse4.2",
+    cpu="x86-64-v2",
+    features=("sse4.2",),
+    vector_bytes=16,
+    has_rounding=True,
+)
+AVX2 = replace(
+    SSE42,
+    name="avx2",
+    cpu="x86-64-v3",
+    features=("avx2", "fma", "f16c"),
+    vector_bytes=32,
+    has_fma=True,
+    has_masks=True,
+)
 AVX512 = replace(
     AVX2,
     name="avx512",
     cpu="x86-64-v4",
-    features=("avx512f", "avx512vl", "avx512dq", "avx512bw", "avx512cd", "fma"),
+    features=("avx512f", "avx512vl", "avx512dq", "avx512bw", "avx512cd", "fma", "f16c"),
     vector_bytes=64,
     registers=32,
 )

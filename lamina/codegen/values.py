@@ -6,23 +6,28 @@ and a scalar meeting a vector is copied to all lanes.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any
 
 from lamina.codegen import llvm
-from lamina.codegen.types import Pointer, Scalar, Type, Vector, element_of, i1, i64
+from lamina.codegen.types import Pointer, Scalar, Type, Vector, element_of, i1, i64, with_element
 from lamina.errors import CompileError
 
 Number = int | float
 _FLOAT = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
-_INTEGER = {"+": "add", "-": "sub", "*": "mul", "//": "sdiv", "%": "srem"}
-_BITS = {"&": "and_", "|": "or_", "^": "xor", "<<": "shl", ">>": "lshr"}
+_INTEGER = {
+    "+": "add", "-": "sub", "*": "mul", "//": "sdiv", "%": "srem",
+    "&": "and_", "|": "or_", "^": "xor", "<<": "shl", ">>": "ashr",
+}  # fmt: skip
+_UNSIGNED = _INTEGER | {"//": "udiv", "%": "urem", ">>": "lshr"}
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A number, vector or address known when the kernel runs. Integer `//` and `%` round towards
-    zero.
+    """A number, vector or address known when the kernel runs.
+
+    Integer `//` and `%` round towards zero; `>>` keeps the sign of a signed type.
     """
 
     emit: Any
@@ -55,6 +60,23 @@ class Value:
     def __or__(self, other: Value | Number) -> Value:
         return _arithmetic("|", self, other)
 
+    def __xor__(self, other: Value | Number) -> Value:
+        return _arithmetic("^", self, other)
+
+    def __lshift__(self, other: Value | Number) -> Value:
+        return _arithmetic("<<", self, other)
+
+    def __rshift__(self, other: Value | Number) -> Value:
+        return _arithmetic(">>", self, other)
+
+    def __neg__(self) -> Value:
+        if element_of(self.type).is_float:
+            return Value(self.emit, self.emit.fneg(self.ir), self.type)
+        return constant_like(self, 0) - self
+
+    def __invert__(self) -> Value:
+        return Value(self.emit, self.emit.not_(self.ir), self.type)
+
     def __radd__(self, other: Number) -> Value:
         return _arithmetic("+", constant_like(self, other), self)
 
@@ -63,6 +85,9 @@ class Value:
 
     def __rmul__(self, other: Number) -> Value:
         return _arithmetic("*", constant_like(self, other), self)
+
+    def __rtruediv__(self, other: Number) -> Value:
+        return _arithmetic("/", constant_like(self, other), self)
 
     def __lt__(self, other: Value | Number) -> Value:
         return compare("<", self, other)
@@ -79,6 +104,10 @@ class Value:
     def equals(self, other: Value | Number) -> Value:
         """Return the truth of `self == other`, lane by lane."""
         return compare("==", self, other)
+
+    def differs(self, other: Value | Number) -> Value:
+        """Return the truth of `self != other`, lane by lane: a NaN differs from all."""
+        return compare("!=", self, other)
 
     def __getitem__(self, index: Value | Number) -> Value:
         return self.load(index)
@@ -107,9 +136,23 @@ class Value:
 def constant(emit: Any, type_: Type, number: Number) -> Value:
     """Return `number` as a value of a scalar or vector type."""
     scalar = element_of(type_)
-    python = float(number) if scalar.is_float else int(number)
+    python = _bits_of_half(scalar, number) if scalar.is_half else _native(scalar, number)
     content = [python] * type_.lanes if isinstance(type_, Vector) else python
     return Value(emit, llvm.ir.Constant(type_.llvm_type(), content), type_)
+
+
+def _native(scalar: Scalar, number: Number) -> Number:
+    return float(number) if scalar.is_float else int(number)
+
+
+def _bits_of_half(scalar: Scalar, number: Number) -> int:
+    """Return the bits of `number` as a 16-bit float, rounded to nearest even."""
+    if scalar.name == "f16":
+        return int.from_bytes(struct.pack("<e", number), "little")
+    bits = int.from_bytes(struct.pack("<f", number), "little")
+    if number != number:
+        return bits >> 16 | 0x40
+    return bits + 0x7FFF + (bits >> 16 & 1) >> 16
 
 
 def constant_like(value: Value, number: Number) -> Value:
@@ -141,19 +184,26 @@ def _matched(a: Value, b: Value | Number) -> tuple[Value, Value]:
 
 def _arithmetic(symbol: str, left: Value, right: Value | Number) -> Value:
     a, b = _matched(left, right)
-    table = _FLOAT if element_of(a.type).is_float else _INTEGER | _BITS
+    scalar = element_of(a.type)
+    if scalar.is_half:
+        raise CompileError(f"{symbol} is not defined for {scalar.name}; convert it to f32 first")
+    table = _FLOAT if scalar.is_float else _INTEGER if scalar.is_signed else _UNSIGNED
     if symbol not in table:
-        raise CompileError(f"{symbol} is not defined for {element_of(a.type).name}")
+        raise CompileError(f"{symbol} is not defined for {scalar.name}")
     return Value(a.emit, getattr(a.emit, table[symbol])(a.ir, b.ir), a.type)
 
 
 def compare(symbol: str, left: Value, right: Value | Number) -> Value:
-    """Return the truth of `left symbol right` (ordered, signed), lane by lane."""
+    """Return the truth of `left symbol right`, lane by lane. A NaN differs, and is all else no."""
     a, b = _matched(left, right)
-    is_float = element_of(a.type).is_float
-    emit = a.emit.fcmp_ordered if is_float else a.emit.icmp_signed
-    truth: Type = Vector(i1, a.type.lanes) if isinstance(a.type, Vector) else i1
-    return Value(a.emit, emit(symbol, a.ir, b.ir), truth)
+    scalar = element_of(a.type)
+    if scalar.is_half:
+        raise CompileError(f"{symbol} is not defined for {scalar.name}; convert it to f32 first")
+    if scalar.is_float:
+        emit = a.emit.fcmp_unordered if symbol == "!=" else a.emit.fcmp_ordered
+    else:
+        emit = a.emit.icmp_signed if scalar.is_signed else a.emit.icmp_unsigned
+    return Value(a.emit, emit(symbol, a.ir, b.ir), with_element(a.type, i1))
 
 
 def _offset(pointer: Value, index: Value | Number) -> Value:
