@@ -11,7 +11,7 @@ import numpy as np
 from _measure import ArrayOperand, Row, apply_options, in_clean_process, measure, options, report
 
 from lamina.codegen import threads
-from lamina.kernels.conv import conv
+from lamina.kernels.convolution.entry import conv
 
 # name: channels in and out, size, taps, stride, padding, groups
 LAYERS = {

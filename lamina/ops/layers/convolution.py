@@ -9,7 +9,7 @@ import numpy as np
 
 from lamina import dtypes
 from lamina.errors import ArgumentError, DTypeError, ShapeError
-from lamina.kernels import conv as native
+from lamina.kernels.convolution.entry import conv as native_conv
 from lamina.layout import Shape
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
@@ -148,7 +148,7 @@ class Conv(Op):
         if dtype.kind != "float" or len(self.out_spatial) > 3:
             return None
         kernel = partial(
-            native.conv,
+            native_conv,
             stride=self.stride,
             padding=self.padding,
             dilation=self.dilation,

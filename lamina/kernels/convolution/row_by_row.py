@@ -7,14 +7,19 @@ The sum runs over the taps in order in one register a block of pixels, as in the
 
 import ctypes
 from dataclasses import dataclass
+from math import prod
 
 from lamina.codegen import jit, threads
 from lamina.codegen.builder import Builder, KernelModule
+from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, i8, i64
 from lamina.codegen.values import Value
-from lamina.kernels.launch import Place, Step
+from lamina.kernels.convolution.padded import copy_cost, on_copies
+from lamina.kernels.convolution.problem import Problem, place_axes, plane_axes, sum_axes
+from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.launch import Place, Step, View
 from lamina.kernels.offsets import emit_table, locate
-from lamina.kernels.operand import AXES, Axes, flat, product
+from lamina.kernels.operand import AXES, Axes, coalesce, flat, product
 from lamina.kernels.scalars import SCALARS
 
 _FIELDS = (
@@ -27,7 +32,9 @@ _LINE_AXES = _PLANE_AXES + 4 * AXES
 _Block = ctypes.c_int64 * (_LINE_AXES + 3 * AXES)
 _REGISTERS = 4
 _FLOPS_WORTH_A_THREAD = 5_000_000
-MOST_TAPS = 512
+_MOST_TAPS = 512
+# Cycles of a product of registers, and of a row.
+_PRODUCT, _ROW = 3.5, 40
 
 
 class _Plane:
@@ -98,7 +105,7 @@ class _Plane:
                     out[(at + lane.index) * step] = spare[lane.index]
 
 
-def emit_direct(module: KernelModule, dtype: str) -> None:
+def emit_row_by_row(module: KernelModule, dtype: str) -> None:
     """Define `run(arguments, scratch)`: claim output planes and compute them."""
     scalar = SCALARS[dtype]
     table = emit_table(module)
@@ -108,7 +115,7 @@ def emit_direct(module: KernelModule, dtype: str) -> None:
         scratch,
     ):
         first = k.cast_pointer(scratch, i64)
-        taps = [first + row * MOST_TAPS for row in range(4)]
+        taps = [first + row * _MOST_TAPS for row in range(4)]
         count = args[_SLOT["taps"]]
         k.call(table, args + _TAP_AXES, k.integer(0), count, k.integer(1), *taps)
         plane = _Plane(k, scalar, args, taps)
@@ -119,7 +126,7 @@ def emit_direct(module: KernelModule, dtype: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class DirectConvolution:
+class RowByRow:
     """One convolution to compute; axes are (size, stride, stride …), outermost first.
 
     `taps` have strides in w and x, `planes` in out, w and x, `lines` in out and x. A row has
@@ -145,8 +152,40 @@ class DirectConvolution:
             0, planes, 0, 0, 0, taps, lines, self.width, self.out_step, self.x_step,
             *flat(self.taps, 2), *flat(self.planes, 3), *flat(self.lines, 2),
         )  # fmt: skip
-        entry = jit.kernel(emit_direct, self.dtype)
+        entry = jit.kernel(emit_row_by_row, self.dtype)
         workers = 1 + 2 * planes * taps * lines * self.width // _FLOPS_WORTH_A_THREAD
         places = ((_SLOT["out"], self.out), (_SLOT["w"], self.w), (_SLOT["x"], self.x))
-        scratch = 4 * MOST_TAPS * 8
+        scratch = 4 * _MOST_TAPS * 8
         return Step(entry, arguments, places, scratch, min(workers, planes, threads.num_threads()))
+
+
+def _compute(p: Problem, x: View) -> Step:
+    """Compute `p` row by row from its padded input."""
+    w, here, sums = sum_axes(p, x)
+    return RowByRow(
+        dtype=p.dtype,
+        out=p.out.place,
+        w=w.place,
+        x=here.place,
+        width=p.places[2],
+        out_step=p.out.strides[4],
+        x_step=x.strides[4] * p.stride[2],
+        taps=coalesce(sums),
+        planes=plane_axes(p, x),
+        lines=place_axes(p, x)[:2],
+    ).step()
+
+
+def _cost(p: Problem) -> float:
+    lanes = host_target().lanes(SCALARS[p.dtype])
+    rows = p.places[0] * p.places[1] * p.w.shape[0]
+    registers = -(-p.places[2] // lanes)
+    return copy_cost(p) + rows * (_ROW + registers * _PRODUCT * prod(p.w.shape[1:]))
+
+
+ROW_BY_ROW = Strategy(
+    name="row by row",
+    applies=lambda p: prod(p.w.shape[1:]) <= _MOST_TAPS and p.stride[2] <= 2,
+    cost=_cost,
+    plan=lambda p: on_copies(p, _compute),
+)

@@ -7,12 +7,17 @@ innermost axis and are added up at the end, in their order.
 """
 
 from dataclasses import dataclass
+from math import prod
 
 from lamina.codegen import jit, threads
 from lamina.codegen.builder import Builder, KernelModule
+from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, i8, i64
 from lamina.codegen.values import Value
-from lamina.kernels.launch import Place, Step, argument_block
+from lamina.kernels.convolution.padded import copy_cost, on_copies
+from lamina.kernels.convolution.problem import Problem, place_axes, plane_axes
+from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.launch import Place, Step, View, argument_block
 from lamina.kernels.offsets import locate
 from lamina.kernels.operand import AXES, Axes, flat, product
 from lamina.kernels.scalars import SCALARS
@@ -23,6 +28,8 @@ _PLACE_AXES = len(_FIELDS)
 _PLANE_AXES = _PLACE_AXES + 3 * AXES
 _LINE_AXES = _PLANE_AXES + 4 * AXES
 _FLOPS_WORTH_A_THREAD = 5_000_000
+# Cycles of a product of registers, of a line of the sum, and of a result.
+_PRODUCT, _LINE, _RESULT = 3.0, 15, 30
 
 
 class _Plane:
@@ -119,3 +126,38 @@ class Correlation:
         workers = 1 + 2 * planes * places * lines * self.width // _FLOPS_WORTH_A_THREAD
         slots = ((_SLOT["out"], self.out), (_SLOT["w"], self.w), (_SLOT["x"], self.x))
         return Step(entry, arguments, slots, 0, min(workers, planes, threads.num_threads()))
+
+
+def _compute(p: Problem, x: View) -> Step:
+    """Compute `p` result by result from its padded input."""
+    lines = [(p.channels, p.w.strides[1], x.strides[1])]
+    lines += [
+        (p.taps[axis], p.w.strides[2 + axis], x.strides[2 + axis] * p.dilation[axis])
+        for axis in (0, 1)
+    ]
+    return Correlation(
+        dtype=p.dtype,
+        out=p.out.place,
+        w=p.w.place,
+        x=x.place,
+        width=p.taps[2],
+        x_step=x.strides[4] * p.dilation[2],
+        places=place_axes(p, x),
+        planes=plane_axes(p, x),
+        lines=lines,
+    ).step()
+
+
+def _cost(p: Problem) -> float:
+    lanes = host_target().lanes(SCALARS[p.dtype])
+    lines = prod(p.w.shape[1:4])
+    line = _LINE + _PRODUCT * -(-p.taps[2] // lanes)
+    return copy_cost(p) + p.w.shape[0] * prod(p.places) * (_RESULT + lines * line)
+
+
+CORRELATION = Strategy(
+    name="correlation",
+    applies=lambda p: 0 not in p.w.shape and p.w.strides[4] == 1 and p.dilation[2] <= 2,
+    cost=_cost,
+    plan=lambda p: on_copies(p, _compute),
+)

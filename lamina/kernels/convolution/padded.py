@@ -1,13 +1,21 @@
-"""Copies with zeros around and between: what a convolution reads where its input ends."""
+"""Copies with zeros around and between: what a convolution reads where its input ends.
+
+Copies lie in the workspace, a few images at a time.
+"""
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 from lamina.codegen import jit, threads
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.types import Pointer, element_of, i8, i64
 from lamina.codegen.values import Value
-from lamina.kernels.launch import WORKSPACE, Place, Step, View
+from lamina.kernels.convolution.im2col import multiply, product_cost
+from lamina.kernels.convolution.problem import Problem, images
+from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, View
 from lamina.kernels.operand import Shape
 from lamina.kernels.scalars import SCALARS
 
@@ -20,6 +28,9 @@ _COUNTS, _STRIDES, _PADDINGS, _SPREADS, _SIZES = (len(_FIELDS) + 3 * row for row
 _Block = ctypes.c_int64 * (len(_FIELDS) + 15)
 _BYTES_WORTH_A_THREAD = 4 << 20
 _SLACK_BYTES = 1024
+_COPY_BYTES = 8 << 20
+# Cycles of an element that is copied, and of a call.
+_COPIED, _CALL = 0.6, 3000
 
 
 def _copy_row(k: Builder, source: Value, target: Value, args: Value) -> None:
@@ -118,3 +129,33 @@ def copied_part(x: View, padding: Padding) -> tuple[int, list[int], list[int]]:
         for (size, _, _, spread, full), skip, low in zip(axes, skipped, lows, strict=True)
     ]
     return start, counts, lows
+
+
+def on_copies(p: Problem, compute: Callable[[Problem, View], Step]) -> Plan:
+    """Return the plan that computes `p` from padded copies, as many images at a time as stay in
+    the caches; `compute(part, copy)` is the call for a part of them.
+    """
+    image_bytes = max(1, p.x.shape[1] * prod(p.extent) * p.x.itemsize)
+    together = max(1, _COPY_BYTES // (image_bytes * p.batch_groups))
+    copies = Padding(p.padding, p.spread, p.extent)
+    steps: list[Step] = []
+    most = 0
+    for first in range(0, p.out.shape[0], together):
+        for part in images(p, first, min(together, p.out.shape[0] - first)):
+            copying, x, size = padded(part.x, copies, p.dtype)
+            steps += [copying, compute(part, x)]
+            most = max(most, size)
+    return Plan(tuple(steps), most)
+
+
+def copy_cost(p: Problem) -> float:
+    """Return the cycles of the copy of one sample."""
+    return _CALL + _COPIED * p.batch_groups * p.x.shape[1] * prod(p.extent)
+
+
+PADDED = Strategy(
+    name="padded im2col",
+    applies=lambda p: True,
+    cost=lambda p: copy_cost(p) + product_cost(p),
+    plan=lambda p: on_copies(p, lambda part, x: multiply(part, x, slack=True)),
+)

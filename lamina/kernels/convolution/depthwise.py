@@ -9,6 +9,7 @@ image, then over images.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import final
 
 from lamina.codegen import jit, threads
@@ -16,9 +17,11 @@ from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, i8, i64
 from lamina.codegen.values import Value
-from lamina.kernels.launch import Place, Step, View, argument_block
+from lamina.kernels.convolution.padded import Padding, copied_part
+from lamina.kernels.convolution.problem import Problem, group_axis
+from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.launch import Place, Plan, Step, View, argument_block
 from lamina.kernels.operand import Shape
-from lamina.kernels.pad import Padding, copied_part
 from lamina.kernels.scalars import SCALARS
 
 _FIELDS = (
@@ -31,8 +34,11 @@ _FIELDS = (
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _FLOPS_WORTH_A_THREAD = 5_000_000
-MOST_TAPS = 25
-MOST_PLANE_BYTES = 1 << 20
+_MOST_TAPS = 25
+_MOST_PLANE_BYTES = 1 << 20
+_FEW_RESULTS = 4
+# Cycles: of a register copied, of a line, of a result's registers, and of a product of them.
+_COPIED, _LINE, _STORE, _PRODUCT = 2.0, 20, 12.0, 0.8
 
 
 class _Plane(ABC):
@@ -368,3 +374,69 @@ class Depthwise:
 
 def _numbers(strides: Strides) -> Shape:
     return strides.outer, strides.inner, strides.repeat, strides.row, strides.column
+
+
+def _kind(p: Problem) -> str:
+    """Return which way the kernel computes `p`, or "" where it does not."""
+    extent, places, taps = p.extent, p.places[1:], p.taps[1:]
+    is_plane = p.taps[0] == p.places[0] == extent[0] == 1 and p.spread == (1, 1, 1)
+    plane_bytes = extent[1] * extent[2] * p.x.itemsize
+    if not is_plane or 0 in p.w.shape or plane_bytes > _MOST_PLANE_BYTES:
+        return ""
+    if p.batch_groups == 1 and _is_unrolled(taps, p.stride, p.dilation):
+        if p.channels == 1:
+            return "one channel"
+        fits = p.channels * plane_bytes <= _MOST_PLANE_BYTES and p.outputs <= _FEW_RESULTS
+        return "channels" if fits else ""
+    is_gradient = 1 < p.batch_groups == p.w.shape[0] and p.w.strides[4] == 1
+    is_gradient = is_gradient and _is_unrolled(places, p.dilation, p.stride)
+    return "weight gradient" if is_gradient and taps[1] >= places[1] else ""
+
+
+def _is_unrolled(taps: Shape, step: Shape, other: Shape) -> bool:
+    return taps[0] * taps[1] <= _MOST_TAPS and step[1] == step[2] <= 2 and other[1:] == (1, 1)
+
+
+def _cost(p: Problem) -> float:
+    lanes = host_target().lanes(SCALARS[p.dtype])
+    is_gradient = _kind(p) == "weight gradient"
+    rows, width = p.taps[1:] if is_gradient else p.places[1:]
+    taps = prod(p.places) if is_gradient else prod(p.taps)
+    inputs = p.batch_groups * p.channels if is_gradient else p.x.shape[1]
+    registers = rows * -(-width // lanes)
+    copying = inputs * p.extent[1] * (_LINE + _COPIED * -(-p.extent[2] // lanes))
+    return copying + p.w.shape[0] * registers * (_STORE + p.channels * taps * _PRODUCT)
+
+
+def _plan(p: Problem) -> Plan:
+    return Plan((_compute(p, _kind(p)),))
+
+
+def _compute(p: Problem, kind: str) -> Step:
+    """Compute `p` plane by plane."""
+    count, out_group, w_group, x_group = group_axis(p, p.x)
+    out, w, x = p.out.strides, p.w.strides, p.x.strides
+    is_gradient = kind == "weight gradient"
+    out_repeat, w_repeat = (0, w[1]) if is_gradient else (out[1], w[0])
+    taps, places = (p.places, p.taps) if is_gradient else (p.taps, p.places)
+    return Depthwise(
+        dtype=p.dtype,
+        kind=kind,
+        chunks=(p.out.shape[0], count),
+        repeats=p.channels if is_gradient else p.outputs,
+        taps=(taps[1], taps[2]),
+        places=(places[1], places[2]),
+        stride=(p.dilation if is_gradient else p.stride)[2],
+        padding=Padding(p.padding, p.spread, p.extent),
+        out=p.out.place,
+        out_strides=Strides(out[0], out_group, out_repeat, *out[3:]),
+        w=p.w.place,
+        w_strides=Strides(0, w_group, w_repeat, *w[3:]),
+        x=p.x,
+        x_strides=Strides(x[0], x_group, x[1], *x[3:]),
+        channels=1 if is_gradient else p.channels,
+        w_channel=w[1],
+    ).step()
+
+
+DEPTHWISE = Strategy(name="depthwise", applies=lambda p: _kind(p) != "", cost=_cost, plan=_plan)

@@ -1,0 +1,156 @@
+"""Convolution of one to three spatial axes: forward, and both of its gradients."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from lamina.codegen import threads
+from lamina.errors import ArgumentError, DTypeError, ShapeError
+from lamina.kernels.convolution.problem import Problem, phases, simplified, spatial3
+from lamina.kernels.convolution.table import applicable, choose
+from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, View
+from lamina.kernels.operand import Operand, Shape
+from lamina.kernels.scalars import SCALARS
+
+Layout = tuple[Shape, Shape]
+
+
+def conv(
+    out: Operand,
+    x: Operand,
+    w: Operand,
+    *,
+    stride: Shape,
+    padding: Shape,
+    dilation: Shape,
+    input_dilation: Shape,
+    groups: int = 1,
+    batch_groups: int = 1,
+    strategy: str | None = None,
+) -> None:
+    """Write the convolution of `x` with `w` into `out`.
+
+        out[n, o, p] = Σ_{c, k} w[o, c, k] · x̂[n, c, p·stride − padding + k·dilation]
+
+    where x̂ is `x` with input_dilation − 1 zeros between neighbours, and 0 outside. Shapes: x (B,
+    C, *S), w (O, C / groups, *K), out (B / batch_groups, O, *P). `padding` is that before each
+    axis and may be negative; `out` says where it ends. Feature group g of `x` feeds channel group
+    g of `out`; so does batch group g, where batch_groups > 1. Strides are free; `out` must not
+    overlap the others. The bits of a sample do not depend on the batch nor on threads.
+
+    `strategy` names a row of the table of strategies; without it the cheapest is taken. Raises
+    DTypeError, ShapeError, and ArgumentError, also where that strategy does not apply.
+    """
+    plan = _plan(
+        (out.dtype.name, x.dtype.name, w.dtype.name),
+        (out.shape, out.strides),
+        (x.shape, x.strides),
+        (w.shape, w.strides),
+        (tuple(stride), tuple(padding), tuple(dilation), tuple(input_dilation)),
+        (groups, batch_groups),
+        strategy,
+        threads.num_threads(),
+    )
+    plan.run(out.address, x.address, w.address)
+
+
+def strategies(
+    out: Operand,
+    x: Operand,
+    w: Operand,
+    *,
+    stride: Shape,
+    padding: Shape,
+    dilation: Shape,
+    input_dilation: Shape,
+    groups: int = 1,
+    batch_groups: int = 1,
+) -> list[str]:
+    """Return the names of the strategies that can compute that `conv`, the cheapest first."""
+    problem = _problem(
+        (out.dtype.name, x.dtype.name, w.dtype.name),
+        (out.shape, out.strides),
+        (x.shape, x.strides),
+        (w.shape, w.strides),
+        (tuple(stride), tuple(padding), tuple(dilation), tuple(input_dilation)),
+        (groups, batch_groups),
+    )
+    orders = [[way.name for way in applicable(part)] for part in _parts(problem)]
+    return [name for name in orders[0] if all(name in order for order in orders)]
+
+
+@lru_cache(maxsize=PLANS_KEPT)
+def _plan(
+    dtypes: tuple[str, ...],
+    out: Layout,
+    x: Layout,
+    w: Layout,
+    options: tuple[Shape, ...],
+    groups: tuple[int, int],
+    strategy: str | None,
+    workers: int,
+) -> Plan:
+    problem = _problem(dtypes, out, x, w, options, groups)
+    if 0 in out[0]:
+        return Plan(())
+    plans = [choose(part, strategy).plan(part) for part in _parts(problem)]
+    steps = tuple(step for plan in plans for step in plan.steps)
+    return Plan(steps, max(plan.workspace_bytes for plan in plans))
+
+
+def _parts(problem: Problem) -> Iterator[Problem]:
+    return phases(simplified(problem))
+
+
+def _problem(
+    dtypes: tuple[str, ...],
+    out: Layout,
+    x: Layout,
+    w: Layout,
+    options: tuple[Shape, ...],
+    groups: tuple[int, int],
+) -> Problem:
+    _check(dtypes, out[0], x[0], w[0], options, groups)
+    itemsize = SCALARS[dtypes[0]].bytes
+    bases = zip((OUT, LEFT, RIGHT), (out, x, w), strict=True)
+    out_view, x_view, w_view = (
+        spatial3(View(Place(base, 0), *layout, itemsize)) for base, layout in bases
+    )
+    fill = 5 - len(out[0])
+    stride, padding, dilation, spread = options
+    return Problem(
+        out=out_view,
+        x=x_view,
+        w=w_view,
+        dtype=dtypes[0],
+        stride=(1,) * fill + stride,
+        padding=(0,) * fill + padding,
+        dilation=(1,) * fill + dilation,
+        spread=(1,) * fill + spread,
+        groups=groups[0],
+        batch_groups=groups[1],
+    )
+
+
+def _check(
+    dtypes: tuple[str, ...],
+    out: Shape,
+    x: Shape,
+    w: Shape,
+    options: tuple[Shape, ...],
+    groups: tuple[int, int],
+) -> None:
+    if dtypes[0] not in SCALARS or dtypes != (dtypes[0],) * 3:
+        raise DTypeError(f"conv: dtypes {dtypes}; expected float32 or float64, the same for all")
+    axes = len(out) - 2
+    if axes not in (1, 2, 3) or len(x) != axes + 2 or len(w) != axes + 2:
+        raise ShapeError(f"conv: shapes {out}, {x}, {w}; expected the same 1, 2 or 3 spatial axes")
+    stride, _, dilation, spread = options
+    if any(len(option) != axes for option in options) or min(*stride, *dilation, *spread) < 1:
+        raise ArgumentError(f"conv: options {options}; expected {axes} each, steps of at least 1")
+    if min(groups) != 1:
+        raise ArgumentError(
+            f"conv: (groups, batch_groups) = {groups}; expected one of them to be 1"
+        )
+    batch, channels = out[0] * groups[1], w[1] * groups[0]
+    if x[:2] != (batch, channels) or out[1] != w[0] or w[0] % max(groups):
+        raise ShapeError(f"conv: x {x} and w {w} do not give {out}, groups {groups}")

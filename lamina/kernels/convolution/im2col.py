@@ -1,0 +1,82 @@
+"""One matrix product for each group: the weights are one matrix, the other is read from the image
+by offsets while it is packed (im2col that exists only as a panel in the first cache).
+"""
+
+from math import prod
+
+from lamina.codegen.target import host_target
+from lamina.kernels.convolution.problem import Problem, group_axis, sum_axes
+from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.gemm.contract import Contraction
+from lamina.kernels.gemm.tiles import columns, tile_for
+from lamina.kernels.launch import Plan, Step, View
+from lamina.kernels.operand import coalesce
+from lamina.kernels.scalars import SCALARS
+
+# Cycles: of a packed register, of an element copied alone, of a panel, of a product in a full tile.
+_PACKED, _SCATTERED, _PANEL, _PRODUCT = 1.5, 2.0, 400, 0.55
+
+
+def multiply(p: Problem, x: View, *, slack: bool) -> Step:
+    """Compute `p` as one matrix product for each group, reading the padded input `x`.
+
+    `slack` says that two registers may be read past the end of x.
+    """
+    steps = (1, *(x.strides[2 + axis] * p.stride[axis] for axis in range(3)))
+    places = (p.out.shape[0], *p.places)
+    axes = zip(
+        places, (p.out.strides[0], *p.out.strides[2:]), (x.strides[0], *steps[1:]), strict=True
+    )
+    w, x, sums = sum_axes(p, x)
+    return Contraction(
+        dtype=p.dtype,
+        out=p.out.place,
+        a=w.place,
+        b=x.place,
+        m=p.outputs,
+        out_row=p.out.strides[1],
+        a_row=p.w.strides[0],
+        columns=coalesce(list(axes)),
+        sums=coalesce(sums),
+        batch=coalesce([group_axis(p, x)]),
+        slack=slack,
+    ).step()
+
+
+def product_cost(p: Problem, *, is_scattered: bool = False) -> float:
+    """Return the cycles of the matrix products of one sample, its packing included.
+
+    Panels run on over samples, but where samples fall into groups, and weights are packed for
+    all of them: neither is rounded up to one sample.
+    """
+    target, scalar = host_target(), SCALARS[p.dtype]
+    tile, lanes = tile_for(target), target.lanes(scalar)
+    width = columns(tile, target, scalar)
+    rows = p.outputs // tile.rows * tile.rows
+    rest = p.outputs - rows
+    rows += min(height for height in (0, *tile.heights) if height >= rest)
+    packing = _SCATTERED * lanes if is_scattered else _PACKED
+    depth = prod(p.w.shape[1:])
+    panels = p.parts * prod(p.places) / width
+    if p.batch_groups > 1:
+        panels = p.parts * -(-prod(p.places) // width)
+    return panels * (_PANEL + depth * width / lanes * (rows * _PRODUCT + packing))
+
+
+def _is_scattered(p: Problem) -> bool:
+    """Return whether packing finds no two neighbours side by side."""
+    along = p.stride[2] if p.places[2] > p.taps[2] else p.dilation[2]
+    return p.x.strides[4] * along != 1 and (prod(p.taps) > 1 or p.x.strides[1] != 1)
+
+
+def _plan(p: Problem) -> Plan:
+    start = -sum(a * b for a, b in zip(p.padding, p.x.strides[2:], strict=True))
+    return Plan((multiply(p, p.x.moved(start), slack=False),))
+
+
+IM2COL = Strategy(
+    name="im2col",
+    applies=lambda p: p.is_inside,
+    cost=lambda p: product_cost(p, is_scattered=_is_scattered(p)),
+    plan=_plan,
+)

@@ -1,0 +1,36 @@
+"""The table of strategies, and the choice between them: by shape, never by batch or threads."""
+
+from lamina.errors import ArgumentError
+from lamina.kernels.convolution.correlation import CORRELATION
+from lamina.kernels.convolution.depthwise import DEPTHWISE
+from lamina.kernels.convolution.im2col import IM2COL
+from lamina.kernels.convolution.padded import PADDED
+from lamina.kernels.convolution.problem import Problem
+from lamina.kernels.convolution.row_by_row import ROW_BY_ROW
+from lamina.kernels.convolution.strategy import Strategy
+
+# Where costs are equal the first one is taken; the last one applies to everything.
+STRATEGIES = (DEPTHWISE, ROW_BY_ROW, CORRELATION, IM2COL, PADDED)
+
+
+def applicable(p: Problem) -> list[Strategy]:
+    """Return the strategies that can compute `p`, the cheapest first."""
+    sample = p.of_one_sample()
+    found = [strategy for strategy in STRATEGIES if strategy.applies(sample)]
+    return sorted(found, key=lambda strategy: strategy.cost(sample))
+
+
+def choose(p: Problem, name: str | None = None) -> Strategy:
+    """Return the cheapest strategy for `p`, or the one called `name`.
+
+    Raises ArgumentError where there is none of that name, or it does not apply.
+    """
+    found = applicable(p)
+    for strategy in found:
+        if name in (None, strategy.name):
+            return strategy
+    names = ", ".join(strategy.name for strategy in found)
+    raise ArgumentError(
+        f"conv: strategy {name!r} given for output {p.out.shape} and kernel {p.w.shape}; "
+        f"expected one that applies: {names}"
+    )
