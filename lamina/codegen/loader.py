@@ -1,8 +1,9 @@
 """Object code to functions that ctypes can call, without LLVM.
 
 The sections of one ELF64 object file are laid out in one anonymous mapping, relocated, and made
-executable and read-only. Kernels call nothing outside themselves but the memory routines of libc,
-which LLVM may use for plain copies. https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html
+executable and read-only. Kernels call nothing outside themselves but routines of libc: those for
+memory, which LLVM may use for plain copies, and `syscall`, with which threads sleep.
+https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html
 """
 
 import ctypes
@@ -18,7 +19,7 @@ _NO_BITS = 8
 _RELOCATIONS = 4
 _SYMBOLS = 2
 _ABSOLUTE64, _RELATIVE32, _PLT32, _RELATIVE64 = 1, 2, 4, 24
-_CALLABLE = ("memset", "memcpy", "memmove")
+_CALLABLE = ("memset", "memcpy", "memmove", "syscall")
 # jmp *0(%rip), followed by the address: reaches libc from anywhere.
 _JUMP = b"\xff\x25\x00\x00\x00\x00"
 _STUB_BYTES = 16

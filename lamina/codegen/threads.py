@@ -1,71 +1,86 @@
 """One team of threads per process; work is claimed in chunks, so a stalled thread holds nobody.
 
-`run(entry, arguments, scratch_bytes)` calls `entry(arguments, scratch)` on every thread of the
-team. The kernel claims chunks from a counter inside its arguments until none is left. A second
-caller that comes while the team works runs alone, with the same bits.
+`run(entry, arguments, scratch_bytes, threads=n)` calls `entry(arguments, scratch)` on this thread
+and on workers that are parked in native code (`team.py`). The kernel claims chunks from a counter
+inside its arguments until none is left; how many threads come to help is open, and the bits do not
+depend on it. A second caller that comes while the team works runs alone.
+
+A forked child begins with a team of its own. Before the interpreter ends, the workers do.
 """
 
+import atexit
 import ctypes
 import os
 import threading
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
+from lamina.codegen import jit, native_thread
 from lamina.codegen.cpu import usable_cores
 from lamina.codegen.jit import Entry
+from lamina.codegen.team import BLOCK_BYTES, emit_team
 from lamina.config import settings
 from lamina.errors import ArgumentError
 
 _ALIGN = 64
 
 
+class _Memory:
+    """Bytes that begin at a cache line."""
+
+    def __init__(self, size: int) -> None:
+        self._buffer = ctypes.create_string_buffer(size + _ALIGN)
+        self.address = -(-ctypes.addressof(self._buffer) // _ALIGN) * _ALIGN
+        self.size = size
+
+
 class _Scratch(threading.local):
     """Memory of one thread that kernels may use while they run; it only grows."""
 
-    buffer: ctypes.Array[ctypes.c_char] | None = None
-    address: int = 0
-    size: int = 0
+    memory = _Memory(0)
 
     def reserve(self, size: int) -> int:
-        if size > self.size:
-            self.buffer = ctypes.create_string_buffer(size + _ALIGN)
-            self.address = -(-ctypes.addressof(self.buffer) // _ALIGN) * _ALIGN
-            self.size = size
-        return self.address
+        if size > self.memory.size:
+            self.memory = _Memory(size)
+        return self.memory.address
 
 
 _scratch = _Scratch()
 _workspace = _Scratch()
 
 
-@dataclass(slots=True)
-class _Worker:
-    """One parked thread: `start` lets it run the team's job, `done` says that it has."""
+@dataclass(frozen=True, slots=True)
+class _HelpersScratch:
+    """Memory for the workers of one job, `stride` bytes for each."""
 
-    start: threading.Lock = field(default_factory=threading.Lock)
-    done: threading.Lock = field(default_factory=threading.Lock)
-    job: tuple[Entry, int, int] | None = None
+    memory: _Memory
+    count: int
+    stride: int
 
-    def __post_init__(self) -> None:
-        self.start.acquire()
-        self.done.acquire()
-        threading.Thread(target=self._serve, name="lamina", daemon=True).start()
 
-    def _serve(self) -> None:
-        while True:
-            self.start.acquire()
-            if self.job is None:
-                return
-            entry, arguments, scratch_bytes = self.job
-            entry(arguments, _scratch.reserve(scratch_bytes))
-            self.done.release()
+_NO_SCRATCH = _HelpersScratch(_Memory(0), 0, 0)
 
-    def begin(self, job: tuple[Entry, int, int]) -> None:
-        self.job = job
-        self.start.release()
 
-    def retire(self) -> None:
-        self.job = None
-        self.start.release()
+class _Native:
+    """The compiled half of the team."""
+
+    def __init__(self) -> None:
+        address, number = ctypes.c_void_p, ctypes.c_size_t
+        job = (address, address, address, address, number, address, number)
+        self.fork_join = ctypes.CFUNCTYPE(None, *job)(_address("fork_join"))
+        self.fork_join_all = ctypes.CFUNCTYPE(None, *job)(_address("fork_join_all"))
+        self.resize = ctypes.CFUNCTYPE(None, address, number, number)(_address("resize"))
+        self.park = _address("park")
+
+
+def _address(name: str) -> int:
+    entry: Any = jit.kernel(emit_team, name=name)
+    return ctypes.cast(entry, ctypes.c_void_p).value or 0
+
+
+_native = cache(_Native)
 
 
 class Team:
@@ -73,53 +88,93 @@ class Team:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.busy = threading.Lock()
-        self._workers: list[_Worker] = []
+        self._workers: list[int] = []
+        self._arguments: list[ctypes.Array[ctypes.c_int64]] = []
+        self._block = _Memory(BLOCK_BYTES)
+        self._scratch = _NO_SCRATCH
+        self._changing = threading.Lock()
+        self._is_open = True
 
-    def run(self, entry: Entry, arguments: int, scratch_bytes: int, *, threads: int) -> None:
-        """Call `entry` on `threads` threads, the caller's among them, and wait for all."""
-        scratch = _scratch.reserve(scratch_bytes)
-        threads = min(threads, self.size)
-        if threads < 2 or not self.busy.acquire(blocking=False):
-            entry(arguments, scratch)
+    def run(
+        self, entry: Entry, arguments: int, scratch_bytes: int, *, threads: int, together: bool
+    ) -> None:
+        """Call `entry` on this thread and up to `threads` − 1 workers."""
+        own = _scratch.reserve(scratch_bytes)
+        helpers = min(threads, self.size) - 1
+        if helpers < 1 and not together:
+            entry(arguments, own)
             return
-        try:
-            self._run_together(entry, arguments, scratch_bytes, threads)
-        finally:
-            self.busy.release()
+        if helpers > len(self._workers) and self._is_open:
+            self._grow()
+        shared = self._scratch
+        if shared.count < helpers or shared.stride < scratch_bytes:
+            shared = self._reserve(helpers, scratch_bytes)
+        native = _native()
+        call = native.fork_join_all if together else native.fork_join
+        memory, stride = shared.memory.address, shared.stride
+        call(self._block.address, entry, arguments, own, helpers, memory, stride)
 
-    def _run_together(self, entry: Entry, arguments: int, scratch_bytes: int, threads: int) -> None:
-        while len(self._workers) < threads - 1:
-            self._workers.append(_Worker())
-        helpers = self._workers[: threads - 1]
-        for worker in helpers:
-            worker.begin((entry, arguments, scratch_bytes))
-        try:
-            entry(arguments, _scratch.address)
-        finally:
-            _wait_for(helpers)
+    def _reserve(self, helpers: int, scratch_bytes: int) -> _HelpersScratch:
+        """Return scratch for the helpers; a job that still runs in the old one holds on to it."""
+        with self._changing:
+            count = max(helpers, self._scratch.count)
+            stride = -(-max(scratch_bytes, self._scratch.stride) // _ALIGN) * _ALIGN
+            self._scratch = _HelpersScratch(_Memory(count * stride), count, stride)
+            return self._scratch
+
+    def _grow(self) -> None:
+        """Start the threads that are missing."""
+        with self._changing:
+            if not self._is_open:
+                return
+            places = self.size - 1
+            _native().resize(self._block.address, places, len(self._workers))
+            try:
+                while len(self._workers) < places:
+                    self._workers.append(self._started(len(self._workers)))
+            except OSError as error:
+                wanted, self.size = self.size, len(self._workers) + 1
+                warnings.warn(
+                    f"the team has {self.size} of {wanted} threads: {error}; raise the limit on "
+                    f"threads, or ask for fewer: set_num_threads({self.size})",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
+            _native().resize(self._block.address, places, len(self._workers))
+
+    def _started(self, number: int) -> int:
+        """Return the handle of a new worker; what it reads lives as long as the team."""
+        if number == len(self._arguments):
+            self._arguments.append((ctypes.c_int64 * 2)(self._block.address, number))
+        return native_thread.start(_native().park, ctypes.addressof(self._arguments[number]))
 
     def resize(self, size: int) -> None:
         """Change the size; threads that are no longer wanted end."""
-        with self.busy:
+        with self._changing:
             self.size = size
-            for worker in self._workers[size - 1 :]:
-                worker.retire()
-            del self._workers[size - 1 :]
+            self._end_workers(keep=size - 1)
 
+    def rest(self) -> None:
+        """End all threads, until there is work again."""
+        with self._changing:
+            self._end_workers(keep=0)
 
-def _wait_for(workers: list[_Worker]) -> None:
-    """Wait even where Ctrl-C comes meanwhile: workers write to memory of the caller."""
-    waiting = list(workers)
-    interruption: KeyboardInterrupt | None = None
-    while waiting:
-        try:
-            waiting[-1].done.acquire()
-            waiting.pop()
-        except KeyboardInterrupt as error:
-            interruption = error
-    if interruption is not None:
-        raise interruption
+    def close(self) -> None:
+        """End all threads for good; who still has work does it alone."""
+        with self._changing:
+            self._is_open = False
+            self._end_workers(keep=0)
+
+    def _end_workers(self, *, keep: int) -> None:
+        leaving = self._workers[keep:]
+        if not leaving:
+            return
+        # Forgotten first: if Ctrl-C comes in between, a worker too many does no harm.
+        del self._workers[keep:]
+        _native().resize(self._block.address, keep, keep)
+        for worker in leaving:
+            native_thread.join(worker)
+        self._scratch = _NO_SCRATCH
 
 
 _team = Team(settings.num_threads or usable_cores())
@@ -132,7 +187,9 @@ def _start_over() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_over)
+    # The parent forks with no thread but Python's, and has its team back when there is work.
+    os.register_at_fork(before=lambda: _team.rest(), after_in_child=_start_over)
+atexit.register(lambda: _team.close())
 
 
 def num_threads() -> int:
@@ -152,11 +209,17 @@ def set_num_threads(count: int) -> None:
     _team.resize(count)
 
 
-def run(entry: Entry, arguments: int, scratch_bytes: int, *, threads: int) -> None:
+def run(
+    entry: Entry, arguments: int, scratch_bytes: int, *, threads: int, together: bool = False
+) -> None:
     """Call `entry(arguments, scratch)` on up to `threads` threads of the team, the caller's
-    included.
+    included, and return when all are back.
+
+    How many come is open: the kernel claims its work in chunks. Run `together`, exactly `threads`
+    of them take part, or fewer where the team is smaller, or one where it works for another
+    caller; the arguments then begin with `Meeting.WORDS` i64s for the kernel's `Meeting`.
     """
-    _team.run(entry, arguments, scratch_bytes, threads=threads)
+    _team.run(entry, arguments, scratch_bytes, threads=threads, together=together)
 
 
 def workspace(size: int) -> int:

@@ -1,0 +1,170 @@
+"""The native half of the thread team: the loop that its workers park in, and the fork-join.
+
+A job is a function, its arguments and a number of seats. A worker joins it by taking a seat, in
+one atomic step; the caller works too, and when its own call returns it closes the job and waits
+for those who joined. A worker that was not scheduled in time finds no seat and holds nobody.
+
+One block of memory holds all that the threads share; each function takes its address.
+"""
+
+from typing import Any
+
+from lamina.codegen import atomics, llvm
+from lamina.codegen.builder import Builder, KernelModule
+from lamina.codegen.meeting import LINE, Word
+from lamina.codegen.types import Pointer, Type, i32, i64
+from lamina.codegen.values import Value
+
+# Places in the block, in i64s. What different threads write lies on different cache lines.
+_NEWS, _SEATS, _BALANCE, _BUSY, _JOB = (line * LINE for line in range(5))
+_ENTRY, _ARGUMENTS, _SCRATCH, _STRIDE, _PLACES, _WORKERS = range(_JOB, _JOB + 6)
+BLOCK_BYTES = (_JOB + LINE) * 8
+
+
+def emit_team(module: KernelModule) -> None:
+    """Define `park`, `fork_join`, `fork_join_all` and `resize`."""
+    _emit_park(module)
+    _emit_fork_join(module, "fork_join", together=False)
+    _emit_fork_join(module, "fork_join_all", together=True)
+    _emit_resize(module)
+
+
+def _call(k: Builder, entry: Value, arguments: Value, scratch: Value) -> None:
+    """Call the function at the address `entry`."""
+    pointer = llvm.ir.PointerType()
+    kind: Any = llvm.ir.FunctionType(llvm.ir.VoidType(), [pointer, pointer]).as_pointer()
+    function = k.emit.inttoptr(entry.ir, kind)
+    operands = [k.emit.inttoptr(address.ir, pointer) for address in (arguments, scratch)]
+    k.emit.call(function, operands)
+
+
+def _emit_park(module: KernelModule) -> None:
+    """Define `park(worker)`: serve jobs until the team has no place for this worker.
+
+    `worker` points to the address of the block and the worker's number.
+    """
+    with module.function("park", {"worker": Pointer(i64)}) as (k, worker):
+        block = k.pointer_at(worker[0], i64)
+        number = worker[1]
+        news, seats = Word.at(k, block + _NEWS), Word.at(k, block + _SEATS)
+        places = block + _PLACES
+        with k.repeat_while(lambda: atomics.load(k, places) > number):
+            seen = news.get()
+            free = k.cell(i32, seats.get())
+            taken = k.cell(i32, 0)
+            with k.repeat_while(lambda: k.both(free.get() > 0, taken.get().equals(0))):
+                found, got = atomics.compare_exchange(k, seats.pointer, free.get(), free.get() - 1)
+                taken.set(k.select(got, found, k.constant(i32, 0)))
+                free.set(found)
+            with k.either(taken.get() > 0) as (then, otherwise):
+                with then:
+                    _serve(k, block, seats, taken.get())
+                # A worker that is to go hears of it by a change of `news` too.
+                with otherwise, k.when(atomics.load(k, places) > number):
+                    news.wait_while(seen)
+
+
+def _serve(k: Builder, block: Value, seats: Word, seat: Value) -> None:
+    with k.when(seat.equals(1)):
+        seats.wake()
+    place = k.convert(seat, i64) - 1
+    scratch = block[_SCRATCH] + place * block[_STRIDE]
+    _call(k, block[_ENTRY], block[_ARGUMENTS], scratch)
+    balance = Word.at(k, block + _BALANCE)
+    with k.when(balance.add(1).equals(-1)):
+        balance.wake()
+
+
+_FORK_JOIN: dict[str, Type] = {
+    "block": Pointer(i64),
+    "entry": i64,
+    "arguments": i64,
+    "scratch": i64,
+    "helpers": i64,
+    "helpers_scratch": i64,
+    "stride": i64,
+}
+
+
+def _emit_fork_join(module: KernelModule, name: str, *, together: bool) -> None:
+    """Define the call of `entry` on this thread and on up to `helpers` others.
+
+    When the team works for someone else, this thread runs alone. Together: the job begins with
+    a `Meeting`; the others are waited for before it starts.
+    """
+    with module.function(name, _FORK_JOIN) as (
+        k, block, entry, arguments, scratch, helpers, helpers_scratch, stride,
+    ):  # fmt: skip
+        busy = Word.at(k, block + _BUSY)
+        meeting = k.pointer_at(arguments, i64)
+        if together:
+            _prepare_meeting(k, meeting)
+        with k.either(atomics.exchange(k, busy.pointer, 1).equals(0)) as (then, otherwise):
+            with then:
+                job = (entry, arguments, helpers_scratch, stride)
+                for slot, value in zip((_ENTRY, _ARGUMENTS, _SCRATCH, _STRIDE), job, strict=True):
+                    block[slot] = value
+                wanted = k.convert(k.minimum(helpers, atomics.load(k, block + _WORKERS)), i32)
+                _open(k, block, wanted)
+                if together:
+                    Word.at(k, block + _SEATS).wait_until(0)
+                    _begin_meeting(k, meeting, wanted + 1)
+                _call(k, entry, arguments, scratch)
+                _close(k, block, wanted)
+                _give_back(k, busy)
+            with otherwise:
+                if together:
+                    _begin_meeting(k, meeting, k.constant(i32, 1))
+                _call(k, entry, arguments, scratch)
+
+
+def _open(k: Builder, block: Value, seats: Value) -> None:
+    """Offer the job's seats, and wake as many workers."""
+    atomics.store(k, k.cast_pointer(block + _SEATS, i32), seats)
+    news = Word.at(k, block + _NEWS)
+    news.add(1)
+    news.wake(seats)
+
+
+def _close(k: Builder, block: Value, seats: Value) -> None:
+    """Take back the seats that nobody wanted, and wait for those who sat."""
+    free = atomics.exchange(k, k.cast_pointer(block + _SEATS, i32), 0)
+    joined = seats - free
+    with k.when(joined > 0):
+        balance = Word.at(k, block + _BALANCE)
+        balance.add(free - seats)
+        balance.wait_until(0)
+
+
+def _give_back(k: Builder, busy: Word) -> None:
+    atomics.exchange(k, busy.pointer, 0)
+    busy.wake(1)
+
+
+def _prepare_meeting(k: Builder, meeting: Value) -> None:
+    """Set the words of a `Meeting` to 0: how many, the next number, arrived, phase."""
+    for word in (0, 1, LINE, 2 * LINE):
+        meeting[word] = 0
+
+
+def _begin_meeting(k: Builder, meeting: Value, count: Value) -> None:
+    present = Word.at(k, meeting)
+    atomics.exchange(k, present.pointer, count)
+    present.wake()
+
+
+def _emit_resize(module: KernelModule) -> None:
+    """Define `resize(block, places, workers)`, which acts between two jobs: workers numbered from
+    `places` on leave; `workers` is how many there are.
+    """
+    parameters: dict[str, Type] = {"block": Pointer(i64), "places": i64, "workers": i64}
+    with module.function("resize", parameters) as (k, block, places, workers):
+        busy = Word.at(k, block + _BUSY)
+        with k.repeat_while(lambda: atomics.exchange(k, busy.pointer, 1).equals(1)):
+            busy.wait_while(k.constant(i32, 1))
+        atomics.store(k, block + _PLACES, places)
+        atomics.store(k, block + _WORKERS, workers)
+        news = Word.at(k, block + _NEWS)
+        news.add(1)
+        news.wake()
+        _give_back(k, busy)
