@@ -17,8 +17,8 @@ from lamina.codegen.types import (
 from lamina.codegen.values import Number, Value, constant_like
 from lamina.errors import CompileError
 
-# Adding and taking away 1.5 · 2^(bits of the mantissa) leaves a whole number, rounded to even.
-_WHOLE = {f32: 1.5 * 2.0**23, f64: 1.5 * 2.0**52}
+# Added to a size below it, it leaves room for a whole number only, rounded to even.
+_WHOLE = {f32: 2.0**23, f64: 2.0**52}
 
 
 class Mathematics(Emission):
@@ -86,7 +86,7 @@ class Mathematics(Emission):
             return self._function("roundeven", x)
         size, whole = self.absolute(x), _WHOLE[element_of(x.type)]
         rounded = self.copy_sign((size + whole) - whole, x)
-        return self.select(size < whole / 1.5, rounded, x)
+        return self.select(size < whole, rounded, x)
 
     def floor(self, x: Value) -> Value:
         """Return the greatest whole number that is not above x. Keeps −0, ±Inf and NaN."""

@@ -153,7 +153,17 @@ def test_rounding_keeps_signs_and_special_values(target, name, scalar):
         1e30,
         5e-324,
     ]
-    ends = [0.0, np.inf, np.nan, 1e-45, 2**51 + 0.5, 2**52 + 1, 1e15 + 0.5]
+    ends = [
+        0.0,
+        np.inf,
+        np.nan,
+        1e-45,
+        2**51 + 0.5,
+        2**52 + 1,
+        1e15 + 0.5,
+        6291457.0,
+        3 * 2**50 + 1,
+    ]
     x = np.array([*edges, *ends], kind)
     x = np.concatenate([x, -x])
     with np.errstate(invalid="ignore"):
