@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +18,13 @@ from lamina.codegen.values import Number, Value
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A scalar that branches and loops may overwrite; LLVM turns it into a register."""
+    """A variable that branches and loops may overwrite; LLVM turns it into a register."""
 
     pointer: Value
+    type: Type
 
     def get(self) -> Value:
-        return self.pointer.load()
+        return self.pointer.load(lanes=self.type.lanes if isinstance(self.type, Vector) else None)
 
     def set(self, value: Value | Number) -> None:
         self.pointer.store(0, value)
@@ -30,11 +33,24 @@ class Cell:
 class Memory(Control, Shuffles, Conversions):
     """Emits loads, stores and what else touches memory."""
 
-    def cell(self, scalar: Scalar, initial: Value | Number) -> Cell:
-        """Return a scalar variable, set to `initial`."""
-        cell = Cell(self.stack(scalar, 1))
+    def cell(self, type_: Type, initial: Value | Number) -> Cell:
+        """Return a variable, set to `initial`; numbers are for scalars."""
+        count = type_.lanes if isinstance(type_, Vector) else 1
+        cell = Cell(self.stack(element_of(type_), count), type_)
         cell.set(initial)
         return cell
+
+    def table(self, scalar: Scalar, numbers: Sequence[Number]) -> Value:
+        """Return the address of constant numbers that are kept beside the code."""
+        digest = hashlib.sha256(repr((scalar.name, tuple(numbers))).encode()).hexdigest()
+        name = f"table.{digest[:16]}"
+        table = self.module.ir.globals.get(name)
+        if table is None:
+            kind = llvm.ir.ArrayType(scalar.llvm_type(), len(numbers))
+            table = llvm.ir.GlobalVariable(self.module.ir, kind, name)
+            table.linkage, table.global_constant, table.align = "internal", True, scalar.bytes
+            table.initializer = llvm.ir.Constant(kind, list(numbers))
+        return Value(self.emit, self.emit.gep(table, [i64.llvm_type()(0)]), Pointer(scalar))
 
     def stack(self, scalar: Scalar, count: int) -> Value:
         """Return the address of `count` scalars that live as long as the call does."""
@@ -158,8 +174,10 @@ class Memory(Control, Shuffles, Conversions):
         return spare.load(0, lanes=kind.lanes)
 
     def gather(self, pointer: Value, indices: Value) -> Value:
-        """Return a vector of the scalars at `indices`; each of them is read."""
+        """Return the scalars at `indices`; each of them is read."""
         scalar, lanes = element_of(pointer.type), _lanes(indices)
+        if not isinstance(indices.type, Vector):
+            return pointer[self.convert(indices, i64)]
         result = self.constant(Vector(scalar, lanes), 0)
         for number in range(lanes):
             place = self.convert(self.lane(indices, number), i64)

@@ -204,3 +204,23 @@ def test_vectors_are_as_wide_as_the_target():
     widths = [KernelModule(target).target.lanes(f32) for target in TARGETS.values()]
     assert widths == [1, 4, 8, 16]
     assert Vector(f32, 8).element == f32
+
+
+def emit_primes(module: KernelModule) -> None:
+    with module.function("run", WHOLE) as (k, args, _):
+        out, lanes = k.pointer_at(args[0], i64), k.target.lanes(i64)
+        indices = out.load(0, lanes=lanes)
+        found = k.cell(indices.type, indices)
+        with k.when(args[1] > 0):
+            found.set(k.gather(k.table(i64, (2, 3, 5, 7, 11, 13, 17, 19)), indices))
+        out.store(0, found.get())
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_tables_and_cells_of_vectors(target, n):
+    x = np.array([3, 7, 0, 1, 2, 4, 5, 6])
+    lanes, want = target.lanes(i64), x.copy()
+    if n:
+        want[:lanes] = np.array([2, 3, 5, 7, 11, 13, 17, 19])[x[:lanes]]
+    call(emit_primes, target, x, extra=[n])
+    assert (x == want).all()
