@@ -55,21 +55,25 @@ LAYOUTS = {
 
 
 class GuardedMemory:
-    """An array that ends at a page which nothing may read or write."""
+    """An array between two pages that nothing may read or write: it touches the one on `side`."""
 
-    def __init__(self, array: Any) -> None:
-        pages = -(-array.nbytes // PAGE)
-        self.memory = mmap.mmap(-1, (pages + 1) * PAGE)
-        start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        _protect(start + pages * PAGE, 0)
-        flat = np.frombuffer(self.memory, array.dtype, array.size, pages * PAGE - array.nbytes)
+    def __init__(self, array: Any, side: str = "end") -> None:
+        self.pages = -(-array.nbytes // PAGE)
+        self.memory = mmap.mmap(-1, (self.pages + 2) * PAGE)
+        self._protect_both(0)
+        rest = self.pages * PAGE - array.nbytes if side == "end" else 0
+        flat = np.frombuffer(self.memory, array.dtype, array.size, PAGE + rest)
         self.array = flat.reshape(array.shape)
         self.array[...] = array
 
-    def release(self) -> None:
-        """Make the guard page harmless again, so that the mapping may be unmapped."""
+    def _protect_both(self, protection: int) -> None:
         start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        _protect(start + len(self.memory) - PAGE, mmap.PROT_READ | mmap.PROT_WRITE)
+        _protect(start, protection)
+        _protect(start + (self.pages + 1) * PAGE, protection)
+
+    def release(self) -> None:
+        """Make the guard pages harmless again, so that the mapping may be unmapped."""
+        self._protect_both(mmap.PROT_READ | mmap.PROT_WRITE)
 
 
 def _protect(address: int, protection: int) -> None:

@@ -8,9 +8,10 @@ from lamina.kernels.convolution.padded import PADDED
 from lamina.kernels.convolution.problem import Problem
 from lamina.kernels.convolution.row_by_row import ROW_BY_ROW
 from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.convolution.winograd import WINOGRAD
 
 # Where costs are equal the first one is taken; the last one applies to everything.
-STRATEGIES = (DEPTHWISE, ROW_BY_ROW, CORRELATION, IM2COL, PADDED)
+STRATEGIES = (DEPTHWISE, ROW_BY_ROW, CORRELATION, *WINOGRAD, IM2COL, PADDED)
 
 
 def applicable(p: Problem) -> list[Strategy]:

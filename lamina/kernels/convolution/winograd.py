@@ -1,0 +1,221 @@
+"""Convolution of 3×3 taps by Winograd's minimal filtering: F(2×2, 3×3) and F(4×4, 3×3).
+
+A result depends on the whole of its tile: an infinity or a NaN spreads over the m×m results of
+the tiles that hold it, and rounding errors are relative to the largest input of the tile
+(`Transform.error_bound`). https://arxiv.org/abs/1509.09308
+"""
+
+import ctypes
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+
+from lamina.codegen import jit, threads
+from lamina.codegen.target import host_target
+from lamina.kernels.convolution.problem import Problem, group_axis
+from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.convolution.winograd_kernel import (
+    FIELDS,
+    SLOT,
+    emit_winograd,
+    scratch_bytes,
+    shapes,
+    v_start,
+)
+from lamina.kernels.convolution.winograd_stages import CHANNEL_BLOCK, Shapes
+from lamina.kernels.convolution.winograd_transforms import TAPS
+from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, argument_block
+
+# Transformed weights that the third cache holds are made once; larger ones by each block of tiles,
+# which is then large.
+_MOST_PREPARED_BYTES = 4 << 20
+_TILES_PREPARED, _TILES_ALONE = 36, 64
+_MOST_BLOCK_BYTES = 8 << 20
+_FLOPS_WORTH_A_THREAD = 20_000_000
+_CHUNKS_A_THREAD = 4
+# Cycles: of a register of channels of a tile transformed there and back, of a register of weights
+# transformed, of a product, of a call of the multiplication at one place.
+_TILE, _WEIGHT, _PRODUCT, _CALL = 170, 85, 0.55, 30
+# It rounds more than the others do, and has to be worth that.
+_WORTH = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Winograd:
+    """One convolution of 3×3 taps to compute by F(outputs × outputs, 3×3).
+
+    Transformed weights are read from `prepared` where that is given.
+    """
+
+    problem: Problem
+    outputs: int
+    prepared: Place | None = None
+
+    @property
+    def _shapes(self) -> Shapes:
+        return shapes(host_target(), self.problem.dtype, self.outputs)
+
+    @property
+    def _k_block(self) -> int:
+        """How many channels are summed up before a sum goes to memory: equal parts, few."""
+        lanes = self._shapes.lanes
+        parts = -(-self.problem.channels // CHANNEL_BLOCK)
+        return -(-self.problem.channels // (parts * lanes)) * lanes
+
+    @property
+    def _weight_blocks(self) -> int:
+        """How many blocks the transformed weights fall into."""
+        panels = -(-self.problem.outputs // self._shapes.panel)
+        return self.problem.groups * panels * -(-self.problem.channels // self._k_block)
+
+    @property
+    def prepared_bytes(self) -> int:
+        """How much memory the transformed weights take."""
+        return self._weight_blocks * self._shapes.weight_block * self._shapes.scalar.bytes
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles all images have."""
+        return self.problem.out.shape[0] * self._tile_rows * self._tile_columns
+
+    @property
+    def _tile_rows(self) -> int:
+        return -(-self.problem.places[1] // self.outputs)
+
+    @property
+    def _tile_columns(self) -> int:
+        return -(-self.problem.places[2] // self.outputs)
+
+    @property
+    def _is_worth_preparing(self) -> bool:
+        return self.prepared_bytes <= _MOST_PREPARED_BYTES and self.tiles > _TILES_PREPARED
+
+    def plan(self) -> Plan:
+        """Return the calls that compute it; the first may be one that transforms the weights."""
+        if self.prepared is not None or not self._is_worth_preparing:
+            return Plan((self._step(self.prepared),))
+        place = Place(WORKSPACE, 0)
+        return Plan((self.preparation(place), self._step(place)), self.prepared_bytes)
+
+    def preparation(self, target: Place) -> Step:
+        """Return the call that writes the transformed weights, `prepared_bytes` of them."""
+        s, chunks = self._shapes, self._weight_blocks
+        flops = chunks * s.weight_block
+        workers = min(threads.num_threads(), chunks, 1 + flops // _FLOPS_WORTH_A_THREAD)
+        entry = jit.kernel(emit_winograd, self.problem.dtype, self.outputs, name="prepare")
+        arguments = self._arguments(1, 1, target) | {"chunks": chunks}
+        return Step(entry, _block(arguments), self._places(target), scratch_bytes(s, 1, 1), workers)
+
+    def _cut(self, prepared: Place | None) -> tuple[int, int]:
+        """Return the tiles of a block and the parts that the output channels are cut into."""
+        s = self._shapes
+        fits = _MOST_BLOCK_BYTES // (s.points * self.problem.channels * s.scalar.bytes)
+        most = max(s.rows, min(fits, _TILES_PREPARED if prepared else _TILES_ALONE))
+        workers = threads.num_threads() if self._is_large else 1
+        wanted = self.problem.groups if workers == 1 else _CHUNKS_A_THREAD * workers
+        blocks = -(-self.tiles // most)
+        panels = -(-self.problem.outputs // s.panel)
+        parts = min(panels, -(-wanted // (blocks * self.problem.groups)))
+        return -(-self.tiles // blocks), parts
+
+    @property
+    def _is_large(self) -> bool:
+        products = self.tiles * self._shapes.points * self.problem.w.shape[0]
+        return products * self.problem.channels > _FLOPS_WORTH_A_THREAD
+
+    def _step(self, prepared: Place | None) -> Step:
+        s = self._shapes
+        block_tiles, parts = self._cut(prepared)
+        arguments = self._arguments(block_tiles, parts, prepared)
+        workers = min(threads.num_threads() if self._is_large else 1, arguments["chunks"])
+        return Step(
+            jit.kernel(emit_winograd, self.problem.dtype, self.outputs),
+            _block(arguments),
+            self._places(prepared),
+            scratch_bytes(s, block_tiles, arguments["k_blocks"]),
+            workers,
+        )
+
+    def _places(self, prepared: Place | None) -> tuple[tuple[int, Place], ...]:
+        places = [(SLOT["out"], self.problem.out.place), (SLOT["x"], self.problem.x.place)]
+        places.append((SLOT["w"], self.problem.w.place))
+        return (*places, *([(SLOT["u"], prepared)] if prepared is not None else []))
+
+    def _arguments(self, block_tiles: int, parts: int, prepared: Place | None) -> dict[str, int]:
+        s, p = self._shapes, self.problem
+        panels = -(-p.outputs // s.panel)
+        part_panels = -(-panels // parts)
+        blocks, parts = -(-self.tiles // block_tiles), -(-panels // part_panels)
+        return {
+            "chunks": p.groups * blocks * parts,
+            "is_prepared": int(prepared is not None),
+            "blocks": blocks,
+            "parts": parts,
+            "part_outputs": part_panels * s.panel,
+            "block_tiles": block_tiles,
+            "tiles": self.tiles,
+            "tile_rows": self._tile_rows,
+            "tile_columns": self._tile_columns,
+            "channels": p.channels,
+            "outputs": p.outputs,
+            "k_block": self._k_block,
+            "k_blocks": -(-p.channels // self._k_block),
+            "v_start": v_start(s, block_tiles),
+            **self._geometry(),
+        }
+
+    def _geometry(self) -> dict[str, int]:
+        p = self.problem
+        _, *group = group_axis(p, p.x)
+        views = {"out": p.out, "w": p.w, "x": p.x}
+        axes = {"out": ("image", "channel"), "x": ("image", "channel"), "w": ("output", "channel")}
+        found = {"top": p.padding[1], "left": p.padding[2]}
+        for (name, view), stride in zip(views.items(), group, strict=True):
+            names = (*axes[name], "depth", "row", "column")
+            found |= {f"{name}_{axis}": n for axis, n in zip(names, view.strides, strict=True)}
+            found[f"{name}_group"] = stride
+        sizes = {"height": p.x.shape[3], "width": p.x.shape[4]}
+        return found | sizes | {"out_height": p.places[1], "out_width": p.places[2]}
+
+
+def _block(arguments: dict[str, int]) -> "ctypes.Array[ctypes.c_int64]":
+    return argument_block(*(arguments.get(name, 0) for name in FIELDS))
+
+
+def _applies(p: Problem) -> bool:
+    is_plain = p.stride == p.dilation == p.spread == (1, 1, 1) and p.batch_groups == 1
+    is_plane = p.taps == (1, TAPS, TAPS) and p.places[0] == 1 and p.padding[0] == 0
+    lies_along_rows = all(view.strides[4] == 1 or view.shape[4] == 1 for view in (p.out, p.x))
+    has_sums = p.channels > 1 or p.channels == p.groups == 1
+    return p.dtype == "float32" and is_plain and is_plane and lies_along_rows and has_sums
+
+
+def _cost(p: Problem, *, outputs: int) -> float:
+    """Return the cycles of one sample, its weights transformed with it."""
+    s = shapes(host_target(), p.dtype, outputs)
+    tiles = prod(-(-places // outputs) for places in p.places[1:])
+    depth = -(-p.channels // s.lanes)
+    panels = -(-p.outputs // s.panel)
+    share = s.points / 36
+    groups = tiles / s.rows if tiles > s.rows else 1
+    calls = s.points * panels * groups * -(-p.channels // CHANNEL_BLOCK)
+    height = max(tiles, 4 / s.vectors * 2) / groups
+    cycles = calls * _CALL + s.points * panels * s.vectors * p.channels * groups * height * _PRODUCT
+    cycles += share * _TILE * tiles * (depth + panels * s.vectors)
+    cycles += share * _WEIGHT * p.channels * panels * s.vectors
+    return p.groups * cycles * _WORTH
+
+
+def _plan(p: Problem, *, outputs: int) -> Plan:
+    return Winograd(p, outputs).plan()
+
+
+WINOGRAD = tuple(
+    Strategy(
+        name=f"winograd {outputs}x{outputs}",
+        applies=_applies,
+        cost=partial(_cost, outputs=outputs),
+        plan=partial(_plan, outputs=outputs),
+    )
+    for outputs in (4, 2)
+)
