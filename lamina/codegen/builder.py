@@ -81,3 +81,10 @@ class Builder(Memory):
         if given != function.parameters:
             raise CompileError(f"call: {function.ir.name} takes {function.parameters}, got {given}")
         self.emit.call(function.ir, [argument.ir for argument in arguments])
+
+    def call_at(self, address: Value, *arguments: Value) -> None:
+        """Call the function of another module that starts at the i64 `address`."""
+        kinds = [argument.ir.type for argument in arguments]
+        kind = llvm.ir.FunctionType(llvm.ir.VoidType(), kinds)
+        function = self.emit.inttoptr(address.ir, kind.as_pointer())
+        self.emit.call(function, [argument.ir for argument in arguments])

@@ -20,7 +20,8 @@ from lamina.codegen.target import Target, host_target
 from lamina.config import settings
 from lamina.errors import CompileError
 
-Entry = Callable[[int, int], None]
+# Arguments come as an address, or as bytes that the kernel only reads.
+Entry = Callable[[int | bytes, int], None]
 Emitter = Callable[..., None]
 _ENTRY_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 _lock = threading.Lock()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lamina.codegen import target, threads
+from lamina.kernels import elementwise
 from lamina.kernels.convolution import entry
 from lamina.kernels.gemm import contract, product
 
@@ -14,7 +15,8 @@ USABLE = [name for name, row in target.TARGETS.items() if target.runs_here(row)]
 
 def forget_target() -> None:
     """Drop what was worked out for another target."""
-    for cached in (target.host_target, product._plan, entry._plan, contract._engine):
+    plans = (product._plan, entry._plan, contract._engine, elementwise.plan)
+    for cached in (target.host_target, *plans):
         cached.cache_clear()
 
 
