@@ -13,8 +13,9 @@ from lamina.codegen.builder import Builder
 from lamina.codegen.types import i32, i64
 from lamina.codegen.values import Value, compare
 
-# Between 20 µs (Zen) and 70 µs (Skylake and later, whose pause takes 140 cycles).
-SPINS = 1500
+# 25 µs on Zen 3, 50 µs on Skylake and later, whose pause takes 140 cycles: what waking costs under
+# a hypervisor. Longer, and a helper takes time of a busy core that it will itself lack.
+SPINS = 1000
 LINE = 8  # i64s in a cache line; words that different threads write lie on lines of their own
 
 

@@ -18,6 +18,7 @@ from lamina.codegen.values import Value
 # Places in the block, in i64s. What different threads write lies on different cache lines.
 _NEWS, _SEATS, _BALANCE, _BUSY, _JOB = (line * LINE for line in range(5))
 _ENTRY, _ARGUMENTS, _SCRATCH, _STRIDE, _PLACES, _WORKERS = range(_JOB, _JOB + 6)
+_WAKES = 2
 BLOCK_BYTES = (_JOB + LINE) * 8
 
 
@@ -65,10 +66,14 @@ def _emit_park(module: KernelModule) -> None:
 
 
 def _serve(k: Builder, block: Value, seats: Word, seat: Value) -> None:
-    with k.when(seat.equals(1)):
-        seats.wake()
-    place = k.convert(seat, i64) - 1
-    scratch = block[_SCRATCH] + place * block[_STRIDE]
+    """Work on the job whose `seat` this worker has taken; seats are numbered down to 1."""
+    free = k.convert(seat, i64) - 1
+    with k.either(free > 0) as (others, last):
+        with others:
+            _wake_workers(k, block, free)
+        with last:
+            seats.wake()
+    scratch = block[_SCRATCH] + free * block[_STRIDE]
     _call(k, block[_ENTRY], block[_ARGUMENTS], scratch)
     balance = Word.at(k, block + _BALANCE)
     with k.when(balance.add(1).equals(-1)):
@@ -104,13 +109,16 @@ def _emit_fork_join(module: KernelModule, name: str, *, together: bool) -> None:
                 job = (entry, arguments, helpers_scratch, stride)
                 for slot, value in zip((_ENTRY, _ARGUMENTS, _SCRATCH, _STRIDE), job, strict=True):
                     block[slot] = value
-                wanted = k.convert(k.minimum(helpers, atomics.load(k, block + _WORKERS)), i32)
-                _open(k, block, wanted)
+                wanted = k.minimum(helpers, atomics.load(k, block + _WORKERS))
+                seats = k.convert(wanted, i32)
+                atomics.store(k, k.cast_pointer(block + _SEATS, i32), seats)
+                Word.at(k, block + _NEWS).add(1)
+                _wake_workers(k, block, wanted)
                 if together:
                     Word.at(k, block + _SEATS).wait_until(0)
-                    _begin_meeting(k, meeting, wanted + 1)
+                    _begin_meeting(k, meeting, seats + 1)
                 _call(k, entry, arguments, scratch)
-                _close(k, block, wanted)
+                _close(k, block, seats)
                 _give_back(k, busy)
             with otherwise:
                 if together:
@@ -118,12 +126,9 @@ def _emit_fork_join(module: KernelModule, name: str, *, together: bool) -> None:
                 _call(k, entry, arguments, scratch)
 
 
-def _open(k: Builder, block: Value, seats: Value) -> None:
-    """Offer the job's seats, and wake as many workers."""
-    atomics.store(k, k.cast_pointer(block + _SEATS, i32), seats)
-    news = Word.at(k, block + _NEWS)
-    news.add(1)
-    news.wake(seats)
+def _wake_workers(k: Builder, block: Value, free: Value) -> None:
+    """Wake the first workers for the `free` seats; waking is slow, so who comes wakes the next."""
+    Word.at(k, block + _NEWS).wake(k.convert(k.minimum(free, _WAKES), i32))
 
 
 def _close(k: Builder, block: Value, seats: Value) -> None:
