@@ -92,22 +92,22 @@ class Padding:
     size: Shape
 
 
-def padded(x: View, padding: Padding, dtype: str) -> tuple[Step, View, int]:
+def padded(x: View, padding: Padding, dtype: str, start: int = 0) -> tuple[Step, View, int]:
     """Return the call that copies `x` (images, channels, depth, height, width), padded and spread,
-    to the start of the workspace; the view of the copy; and the bytes that it takes there.
+    to the workspace from byte `start` on; the view of the copy; and the bytes that it takes there.
 
     Two blocks of registers may be read past the end of the copy.
     """
     images, channels = x.shape[:2]
     plane = padding.size[0] * padding.size[1] * padding.size[2]
     total = images * channels * plane * x.itemsize
-    start, counts, lows = copied_part(x, padding)
+    first, counts, lows = copied_part(x, padding)
     arguments = _Block(
         0, images * channels, channels, 0, 0, *x.strides[:2], plane,
         *counts, *x.strides[2:], *lows, *padding.spread, *padding.size,
     )  # fmt: skip
-    target = Place(WORKSPACE, 0)
-    places = ((_SLOT["source"], x.moved(start).place), (_SLOT["target"], target))
+    target = Place(WORKSPACE, start)
+    places = ((_SLOT["source"], x.moved(first).place), (_SLOT["target"], target))
     workers = min(1 + total // _BYTES_WORTH_A_THREAD, images * channels, threads.num_threads())
     step = Step(jit.kernel(emit_pad, dtype), arguments, places, 0, workers)
     _, height, width = padding.size

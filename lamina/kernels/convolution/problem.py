@@ -197,12 +197,12 @@ def group_axis(p: Problem, x: View) -> tuple[int, int, int, int]:
 def sum_axes(p: Problem, x: View) -> tuple[View, View, list[tuple[int, ...]]]:
     """Return w, x and the axes (size, stride in w, stride in x) of the sum over channels and taps.
 
-    Axes that w is stored backwards along are walked from their end: packing likes ascending runs.
+    Taps that w is stored backwards along are walked from their end: packing likes ascending runs.
     """
     w = p.w
-    axes: list[tuple[int, ...]] = []
-    strides = (x.strides[1], *(x.strides[2 + axis] * p.dilation[axis] for axis in range(3)))
-    for size, w_stride, x_stride in zip(w.shape[1:], w.strides[1:], strides, strict=True):
+    axes: list[tuple[int, ...]] = [(p.channels, w.strides[1], x.strides[1])]
+    for axis, size in enumerate(p.taps):
+        w_stride, x_stride = w.strides[2 + axis], x.strides[2 + axis] * p.dilation[axis]
         if w_stride < 0 < size:
             w, x = w.moved((size - 1) * w_stride), x.moved((size - 1) * x_stride)
             w_stride, x_stride = -w_stride, -x_stride

@@ -3,6 +3,7 @@
 from lamina.errors import ArgumentError
 from lamina.kernels.convolution.correlation import CORRELATION
 from lamina.kernels.convolution.depthwise import DEPTHWISE
+from lamina.kernels.convolution.direct import DIRECT, DIRECT_UNBLOCKED
 from lamina.kernels.convolution.im2col import IM2COL
 from lamina.kernels.convolution.padded import PADDED
 from lamina.kernels.convolution.problem import Problem
@@ -11,7 +12,9 @@ from lamina.kernels.convolution.strategy import Strategy
 from lamina.kernels.convolution.winograd import WINOGRAD
 
 # Where costs are equal the first one is taken; the last one applies to everything.
-STRATEGIES = (DEPTHWISE, ROW_BY_ROW, CORRELATION, *WINOGRAD, IM2COL, PADDED)
+STRATEGIES = (
+    DEPTHWISE, ROW_BY_ROW, CORRELATION, *WINOGRAD, DIRECT, DIRECT_UNBLOCKED, IM2COL, PADDED,
+)  # fmt: skip
 
 
 def applicable(p: Problem) -> list[Strategy]:

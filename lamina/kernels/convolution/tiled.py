@@ -1,0 +1,383 @@
+"""The direct convolution: tiles of pixels × output channels in registers, no matrix in between.
+
+    out[p, o] = Σ_e Σ_s w[e, s, o] · x[offset(p) + offset(e) + s]
+
+Registers hold output channels; entries e are a block of input channels at a tap, whose channels s
+lie side by side. Pixels are any: their offsets come from a table, so that tiles run over the ends
+of rows and images and none is left part empty (after Dukhan, "The indirect convolution algorithm",
+2019). A chunk sums into a buffer, block of entries after block, and writes it out when done.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate
+from math import prod
+
+from lamina.codegen import jit, threads
+from lamina.codegen.builder import Builder, Function, KernelModule
+from lamina.codegen.target import host_target
+from lamina.codegen.types import Pointer, Scalar, Type, i8, i64
+from lamina.codegen.values import Value
+from lamina.kernels.convolution.filters import FilterTables, emit_pack_filters, filter_axes
+from lamina.kernels.convolution.problem import Problem
+from lamina.kernels.convolution.tiling import STEPS, Tiling, tiling_for
+from lamina.kernels.launch import Place, Step, argument_block
+from lamina.kernels.offsets import emit_table
+from lamina.kernels.operand import AXES, Axes, flat, product
+from lamina.kernels.scalars import SCALARS
+
+_FIELDS = (
+    "counter", "chunks", "out", "x", "w", "bands", "panel_chunks", "pixels", "band", "panels",
+    "panel_chunk", "outputs", "channels", "blocks", "block_group", "taps", "out_channel",
+    "out_group", "x_group", "packs", "w_row", "w_channel",
+    "buffer", "filters", "pixel_tables", "entry_tables", "filter_tables",
+)  # fmt: skip
+_SLOT = {name: place for place, name in enumerate(_FIELDS)}
+_PIXEL_AXES = len(_FIELDS)
+_ENTRY_AXES = _PIXEL_AXES + 3 * AXES
+_FILTER_AXES = _ENTRY_AXES + 3 * AXES
+_FLOPS_WORTH_A_THREAD = 40_000_000
+_CHUNKS_A_THREAD = 4
+_MOST_BAND = 1024
+_LEAST_BAND = 96
+_BAND_BYTES = 256 << 10
+_LINE_BYTES = 64
+_UNROLL = 4
+
+
+def _entry(
+    k: Builder, sums: list[Value], pixels: list[Value], w: Value, tiling: Tiling
+) -> list[Value]:
+    """Return the sums after the channels of one entry, which begin at `pixels` in x."""
+    lanes, vectors = tiling.lanes, tiling.vectors
+    for step in range(tiling.block):
+        weights = [w.load(step * tiling.panel + v * lanes, lanes=lanes) for v in range(vectors)]
+        done: list[Value] = []
+        for number, pixel in enumerate(pixels):
+            content = k.splat(pixel[step])
+            done += [
+                k.fma(content, weight, sums[number * vectors + v])
+                for v, weight in enumerate(weights)
+            ]
+        sums = done
+    return sums
+
+
+def _emit_tile(module: KernelModule, scalar: Scalar, tiling: Tiling, height: int) -> Function:
+    """Define `_tile_<height>(count, entries, pixels, x, w, c, adds, ahead)` and return it.
+
+    Sums `count` entries for the pixels at the offsets `pixels`, into or on top of the rows of `c`,
+    and asks for a cache line of the weights `ahead` with each entry.
+    """
+    pointer, index = Pointer(scalar), Pointer(i64)
+    parameters: dict[str, Type] = {
+        "count": i64, "entries": index, "pixels": index, "x": pointer, "w": pointer,
+        "c": pointer, "adds": i64, "ahead": pointer,
+    }  # fmt: skip
+    unroll = 1 if tiling.block > 1 else _UNROLL
+    line = _LINE_BYTES // scalar.bytes
+    with module.function(f"_tile_{height}", parameters, inline="never") as opened:
+        k, count, entries, pixels, x, w, c, adds, ahead = opened
+        places = [x + pixels[number] for number in range(height)]
+        start = [k.zeros(scalar)] * (height * tiling.vectors)
+        size = tiling.block * tiling.panel
+        whole = count // unroll * unroll
+        with k.loop(whole, step=unroll, carry=[w, *start]) as turn:
+            weights, *sums = turn.carried
+            k.prefetch(ahead + turn.index * line)
+            for number in range(unroll):
+                offset = entries[turn.index + number]
+                sums = _entry(k, sums, [place + offset for place in places], weights, tiling)
+                weights = weights + size
+            turn.next = [weights, *sums]
+        with k.loop(count, start=whole, carry=turn.results) as rest:
+            weights, *sums = rest.carried
+            offset = entries[rest.index]
+            sums = _entry(k, sums, [place + offset for place in places], weights, tiling)
+            rest.next = [weights + size, *sums]
+        sums = rest.results[1:]
+        with k.either(adds.equals(1)) as (then, otherwise):
+            with then:
+                for number, total in enumerate(sums):
+                    place = number * tiling.lanes
+                    c.store(place, c.load(place, lanes=tiling.lanes) + total)
+            with otherwise:
+                for number, total in enumerate(sums):
+                    c.store(number * tiling.lanes, total)
+        handle: Function = k.handle
+    return handle
+
+
+def _emit_store(module: KernelModule, scalar: Scalar, tiling: Tiling) -> Function:
+    """Define `_store(out, channel, buffer, pixels, valid, offsets, runs)`: write a panel of
+    `valid` channels, `channel` apart in out, of which a pixel is a row of the buffer.
+    """
+    pointer, index = Pointer(scalar), Pointer(i64)
+    parameters: dict[str, Type] = {
+        "out": pointer, "channel": i64, "buffer": pointer, "pixels": i64, "valid": i64,
+        "offsets": index, "runs": index,
+    }  # fmt: skip
+    lanes = tiling.lanes
+    with module.function("_store", parameters, inline="never") as opened:
+        k, out, channel, buffer, pixels, valid, offsets, runs = opened
+        at = k.cell(i64, 0)
+        with k.repeat_while(lambda: at.get() < pixels):
+            place = at.get()
+            run = k.minimum(k.minimum(runs[place], pixels - place), lanes)
+            here, there = out + offsets[place], buffer + place * tiling.panel
+            for first in range(0, tiling.panel, lanes):
+                sources = [there + (first + row * tiling.panel) for row in range(lanes)]
+                columns = list(k.load_transposed(sources))
+                targets = [here + channel * (first + number) for number in range(lanes)]
+                is_whole = k.both(run.equals(lanes), valid >= first + lanes)
+                with k.either(is_whole) as (whole, part):
+                    with whole:
+                        for target, column in zip(targets, columns, strict=True):
+                            target.store(0, column)
+                    with part:
+                        for number, column in enumerate(columns):
+                            with k.when(valid > first + number):
+                                k.store_first(targets[number], column, run)
+            at.set(place + run)
+        handle: Function = k.handle
+    return handle
+
+
+class _Chunk:
+    """Emits the work on one chunk: a band of pixels of some panels."""
+
+    def __init__(
+        self, k: Builder, scalar: Scalar, parts: "_Parts", args: Value, scratch: Value
+    ) -> None:
+        self.k = k
+        self.scalar = scalar
+        self.parts = parts
+        self.tiling = parts.tiling
+        self.args = args
+        self.buffer, self.filters = (
+            k.cast_pointer(scratch + self.get(name), scalar) for name in ("buffer", "filters")
+        )
+        pixels, entries, filters = (
+            k.cast_pointer(scratch + self.get(f"{name}_tables"), i64)
+            for name in ("pixel", "entry", "filter")
+        )
+        # The last tile may read past the band, where its height is not compiled.
+        room = self.get("band") + self.tiling.pixels
+        self.targets, self.runs, self.pixels, self.pixel_runs = (
+            pixels + room * row for row in range(4)
+        )
+        total = self.get("block_group") * self.get("taps")
+        self.entries = [entries + total * row for row in range(4)]
+        count = self.get("taps") * self.tiling.block
+        self.count = count
+        self.tables = FilterTables.filled(k, parts.table, args + _FILTER_AXES, count, filters)
+
+    def get(self, name: str) -> Value:
+        return self.args[_SLOT[name]]
+
+    def run(self, number: Value) -> None:
+        """Do chunk `number`: its group, its band of pixels, its panels."""
+        k, panel_chunks, bands = self.k, self.get("panel_chunks"), self.get("bands")
+        self.group = number // (panel_chunks * bands)
+        first = number // panel_chunks % bands * self.get("band")
+        self.size = k.minimum(self.get("band"), self.get("pixels") - first)
+        self._fill_pixels(first)
+        out, x = (k.pointer_at(self.get(name), self.scalar) for name in ("out", "x"))
+        self.out = out + self.group * self.get("out_group")
+        self.x = x + self.group * self.get("x_group")
+        start = number % panel_chunks * self.get("panel_chunk")
+        stop = k.minimum(start + self.get("panel_chunk"), self.get("panels"))
+        with k.loop(stop, start=start) as turn:
+            self._panel(turn.index)
+
+    def _fill_pixels(self, first: Value) -> None:
+        k = self.k
+        k.call(
+            self.parts.table, self.args + _PIXEL_AXES, first, self.size, k.integer(1),
+            self.targets, self.runs, self.pixels, self.pixel_runs,
+        )  # fmt: skip
+        for place in range(self.tiling.pixels):
+            self.pixels[self.size + place] = self.pixels[self.size - 1]
+
+    def _panel(self, panel: Value) -> None:
+        k = self.k
+        first = panel * self.tiling.panel
+        self.valid = k.minimum(self.get("outputs") - first, self.tiling.panel)
+        blocks, step = self.get("blocks"), self.get("block_group")
+        with k.loop(blocks, step=step) as turn:
+            count = k.minimum(step, blocks - turn.index)
+            self._fill_entries(turn.index, count)
+            weights = self._weights(panel, turn.index, count)
+            adds = k.select(turn.index > 0, k.integer(1), k.integer(0))
+            self._tiles(count * self.get("taps"), weights, adds)
+        target = self.out + first * self.get("out_channel")
+        k.call(
+            self.parts.store, target, self.get("out_channel"), self.buffer, self.size, self.valid,
+            self.targets, self.runs,
+        )  # fmt: skip
+
+    def _fill_entries(self, block: Value, count: Value) -> None:
+        taps = self.get("taps")
+        self.k.call(
+            self.parts.table, self.args + _ENTRY_AXES, block * taps, count * taps,
+            self.k.integer(1), *self.entries,
+        )  # fmt: skip
+
+    def _weights(self, panel: Value, block: Value, count: Value) -> Value:
+        """Return where the packed weights of `count` blocks lie, packed now if they were not."""
+        k = self.k
+        w = k.pointer_at(self.get("w"), self.scalar)
+        with k.when(self.get("packs").equals(1)):
+            row = self.group * self.get("outputs") + panel * self.tiling.panel
+            channel = block * self.tiling.block
+            k.call(
+                self.parts.pack, self.filters,
+                w + (row * self.get("w_row") + channel * self.get("w_channel")),
+                self.get("w_row"), self.valid, self.get("channels") - channel,
+                self.get("w_channel"), count, self.count,
+                self.tables.offsets, self.tables.runs, self.tables.targets,
+            )  # fmt: skip
+        size = self.count * self.tiling.panel
+        number = (self.group * self.get("panels") + panel) * self.get("blocks") + block
+        return k.select(self.get("packs").equals(1), self.filters, w + number * size)
+
+    def _tiles(self, count: Value, weights: Value, adds: Value) -> None:
+        """Sum `count` entries for all pixels: in tiles as even as they come."""
+        k, most = self.k, self.tiling.pixels
+        tiles = (self.size + (most - 1)) // most
+        each, more = self.size // tiles, self.size % tiles
+        size = count * (self.tiling.block * self.tiling.panel)
+        line = _LINE_BYTES // self.scalar.bytes
+        with k.loop(tiles) as turn:
+            place = turn.index * each + k.minimum(turn.index, more)
+            pixels = each + k.select(turn.index < more, k.integer(1), k.integer(0))
+            # The weights that come next are asked for along the way.
+            ahead = weights + size + k.minimum(turn.index * count * line, size)
+            height = self._compiled_height(pixels)
+            for number, function in self.parts.tiles.items():
+                with k.when(height.equals(number)):
+                    k.call(
+                        function, count, self.entries[2], self.pixels + place, self.x, weights,
+                        self.buffer + place * self.tiling.panel, adds, ahead,
+                    )  # fmt: skip
+
+    def _compiled_height(self, pixels: Value) -> Value:
+        height = self.k.integer(self.tiling.pixels)
+        for number in reversed(self.tiling.heights[:-1]):
+            height = self.k.select(pixels <= number, self.k.integer(number), height)
+        return height
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The functions that a chunk's loops call."""
+
+    tiling: Tiling
+    table: Function
+    pack: Function
+    store: Function
+    tiles: dict[int, Function]
+
+
+def emit_tiled(module: KernelModule, dtype: str, block: int) -> None:
+    """Define `run(arguments, scratch)`: claim chunks and compute them."""
+    scalar = SCALARS[dtype]
+    tiling = tiling_for(module.target, scalar, block)
+    parts = _Parts(
+        tiling=tiling,
+        table=emit_table(module),
+        pack=emit_pack_filters(module, scalar, tiling),
+        store=_emit_store(module, scalar, tiling),
+        tiles={height: _emit_tile(module, scalar, tiling, height) for height in tiling.heights},
+    )
+    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
+        k,
+        args,
+        scratch,
+    ):
+        chunk = _Chunk(k, scalar, parts, args, scratch)
+        number = k.cell(i64, k.claim(args))
+        with k.repeat_while(lambda: number.get() < chunk.get("chunks")):
+            chunk.run(number.get())
+            number.set(k.claim(args))
+
+
+@dataclass(frozen=True, slots=True)
+class Tiled:
+    """One direct convolution to compute; axes are (size, stride, stride …), outermost first.
+
+    `pixels` have strides in out and x; `sums`, over blocks of `block` channels and taps, in w and
+    x. `w` is packed, or where `packs` says so is packed by each chunk: then the strides of `sums`
+    in w, with channels one by one, and `w_row` tell where it lies.
+    """
+
+    dtype: str
+    block: int
+    out: Place
+    x: Place
+    w: Place
+    packs: bool
+    groups: int
+    outputs: int
+    channels: int
+    out_channel: int
+    out_group: int
+    x_group: int
+    w_row: int
+    pixels: Axes
+    sums: Axes
+    band: int
+
+    def step(self) -> Step:
+        """Return the kernel call that computes it."""
+        scalar = SCALARS[self.dtype]
+        tiling = tiling_for(host_target(), scalar, self.block)
+        taps = prod(axis[0] for axis in self.sums[1:])
+        blocks, panels = -(-self.channels // self.block), -(-self.outputs // tiling.panel)
+        block_group = min(blocks, max(1, STEPS // (self.block * taps)))
+        pixels = product(self.pixels)
+        flops = 2 * pixels * self.groups * self.outputs * self.channels * taps
+        workers = min(threads.num_threads(), 1 + flops // _FLOPS_WORTH_A_THREAD)
+        bands = -(-pixels // self.band)
+        wanted = 1 if workers == 1 else -(-_CHUNKS_A_THREAD * workers // (bands * self.groups))
+        panel_chunk = -(-panels // min(wanted, panels))
+        panel_chunks = -(-panels // panel_chunk)
+        chunks = self.groups * bands * panel_chunks
+        room = self.band + tiling.pixels
+        sizes = (
+            (room + tiling.lanes) * tiling.panel * scalar.bytes,
+            block_group * taps * self.block * tiling.panel * scalar.bytes + 2 * _LINE_BYTES,
+            4 * room * 8,
+            4 * block_group * taps * 8,
+            4 * self.block * taps * 8,
+        )
+        starts = list(accumulate((-(-size // 64) * 64 for size in sizes), initial=0))
+        filters = filter_axes(self.sums, tiling)
+        entries = [(blocks, 0, self.sums[0][2] * self.block)]
+        entries += [(size, 0, stride) for size, _, stride in self.sums[1:]]
+        arguments = argument_block(
+            0, chunks, 0, 0, 0, bands, panel_chunks, pixels, self.band, panels,
+            panel_chunk, self.outputs, self.channels, blocks, block_group, taps,
+            self.out_channel, self.out_group, self.x_group, self.packs, self.w_row,
+            self.sums[0][1],
+            *starts[:-1], *flat(self.pixels, 2), *flat(entries, 2), *flat(filters, 2),
+        )  # fmt: skip
+        places = ((_SLOT["out"], self.out), (_SLOT["x"], self.x), (_SLOT["w"], self.w))
+        entry = jit.kernel(emit_tiled, self.dtype, self.block)
+        return Step(entry, arguments, places, starts[-1], min(workers, chunks))
+
+
+def band_of(pixels: int, p: Problem, tiling: Tiling) -> int:
+    """Return how many pixels a chunk has at most; it changes when work is done, never a result.
+
+    Where there is but one tap, each panel reads all of the band's x anew: it should stay in the
+    second cache.
+    """
+    most = _MOST_BAND
+    if prod(p.taps) == 1:
+        most = max(_LEAST_BAND, min(most, _BAND_BYTES // (p.channels * p.x.itemsize)))
+    each = _ceil_div(pixels, _ceil_div(pixels, most))
+    return _ceil_div(each, tiling.lanes) * tiling.lanes
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
