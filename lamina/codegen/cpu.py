@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
@@ -10,7 +11,14 @@ from pathlib import Path
 from lamina.codegen import llvm
 
 # Linux names that differ from LLVM's names of the same feature.
-_LLVM_NAMES = {"sse4_1": "sse4.1", "sse4_2": "sse4.2", "pni": "sse3", "avx512_vnni": "avx512vnni"}
+_LLVM_NAMES = {
+    "pni": "sse3", "sse4_1": "sse4.1", "sse4_2": "sse4.2", "abm": "lzcnt", "bmi1": "bmi",
+    "avx_vnni": "avxvnni", "avx512_vnni": "avx512vnni", "avx512_bf16": "avx512bf16",
+    "avx512_fp16": "avx512fp16", "avx512_vbmi2": "avx512vbmi2",
+    "amx_tile": "amx-tile", "amx_int8": "amx-int8", "amx_bf16": "amx-bf16",
+    "asimd": "neon", "asimddp": "dotprod", "asimdhp": "fullfp16",
+}  # fmt: skip
+_ZVL = re.compile(r"zvl(\d+)b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +46,21 @@ def _features(info: str) -> frozenset[str]:
     flags = _cpuinfo_field(info, "flags") or _cpuinfo_field(info, "Features")
     if flags:
         return frozenset(_LLVM_NAMES.get(flag, flag) for flag in flags.split())
+    isa = _cpuinfo_field(info, "isa")
+    if isa:
+        return _riscv_extensions(isa)
     host = llvm.binding.get_host_cpu_features()
     return frozenset(name for name, present in host.items() if present)
+
+
+def _riscv_extensions(isa: str) -> frozenset[str]:
+    """Return the extensions that a string such as rv64imafdcv_zba_zvl256b names or implies."""
+    base, *named = isa.lower().split("_")
+    found = {*base[4:].replace("g", "imafd"), *named}
+    least = max((int(match[1]) for name in named if (match := _ZVL.fullmatch(name))), default=0)
+    least = max(least, 128 if "v" in found else 0)
+    lengths = [32 << power for power in range(12)]
+    return frozenset(found | {f"zvl{bits}b" for bits in lengths if bits <= least})
 
 
 def _size(text: str) -> int:

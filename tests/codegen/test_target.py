@@ -22,7 +22,7 @@ def test_unknown_target():
 
 
 def test_target_that_the_processor_lacks(monkeypatch):
-    plain = cpu.Cpu("old", "x86_64", frozenset({"sse4.2"}), 1, 0, 0, 0)
+    plain = cpu.Cpu("old", "x86_64", frozenset(target.SSE42.features), 1, 0, 0, 0)
     monkeypatch.setattr(cpu, "describe", lambda: plain)
     assert target.choose_target(None).name == "sse4.2"
     with pytest.raises(ArgumentError, match=r"lacks it; set one of scalar, sse4\.2"):

@@ -1,4 +1,5 @@
-"""Register tiles and cache blocks of the matrix kernels: data, one row for each kind of vector.
+"""Register tiles and cache blocks of the matrix kernels: data, one row for each size of register
+file.
 
 A tile of `rows` × `vectors` accumulators stays in registers; `k_block` rows of a packed panel of B
 stay in the first cache, at most `m_tiles` packed tiles of A in the second. `heights` are the tile
@@ -28,13 +29,13 @@ class Tile:
 _WIDE = Tile(14, 2, 2, 256, 56, (1, 2, 4, 6, 8, 10, 12, 14))
 _NARROW = Tile(6, 2, 2, 256, 128, (1, 2, 4, 6))
 _ONE_BY_ONE = Tile(3, 2, 1, 256, 256, (1, 3))
-_TILES = {"avx512": _WIDE, "avx2": _NARROW, "sse4.2": _NARROW, "scalar": _ONE_BY_ONE}
+_TILES = {32: _WIDE, 16: _NARROW, 0: _ONE_BY_ONE}  # by number of vector registers
 _COMMON_L2_BYTES = 512 << 10
 
 
 def tile_for(target: Target) -> Tile:
-    """Return the tile of a target."""
-    return _TILES[target.name]
+    """Return the tile of a target: what its vector registers hold."""
+    return _TILES[target.registers if target.vector_bytes else 0]
 
 
 def columns(tile: Tile, target: Target, scalar: Scalar) -> int:
