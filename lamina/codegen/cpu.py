@@ -3,10 +3,11 @@
 import os
 import platform
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lamina.codegen import llvm
 
@@ -100,29 +101,42 @@ def describe() -> Cpu:
     )
 
 
-def _quota_v2(root: Path) -> float | None:
-    path = root / "cpu.max"
+def _quota_v2(folder: Path) -> float | None:
+    path = folder / "cpu.max"
     if not path.exists():
         return None
     quota, period = path.read_text().split()
     return None if quota == "max" else int(quota) / int(period)
 
 
-def _quota_v1(root: Path) -> float | None:
-    path = root / "cpu" / "cpu.cfs_quota_us"
+def _quota_v1(folder: Path) -> float | None:
+    path = folder / "cpu.cfs_quota_us"
     if not path.exists():
         return None
     quota = int(path.read_text())
-    period = int((root / "cpu" / "cpu.cfs_period_us").read_text())
+    period = int((folder / "cpu.cfs_period_us").read_text())
     return quota / period if quota > 0 else None
 
 
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Return how many cores' worth of time the control group allows, or None where it sets no
+def _quotas(root: Path, membership: Path) -> Iterator[float | None]:
+    """Give the quota of each control group that this process is in, groups around groups too."""
+    text = membership.read_text() if membership.exists() else "0::/"
+    for line in text.splitlines():
+        _, controllers, path = line.split(":", 2)
+        group = PurePosixPath(path.lstrip("/"))
+        if not controllers:
+            yield from (_quota_v2(root / around) for around in (group, *group.parents))
+        elif "cpu" in controllers.split(","):
+            yield from (_quota_v1(root / "cpu" / around) for around in (group, *group.parents))
+
+
+def cgroup_quota(
+    root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")
+) -> float | None:
+    """Return how many cores' worth of time the control groups allow, or None where they set no
     limit.
     """
-    quota = _quota_v2(root)
-    return quota if quota is not None else _quota_v1(root)
+    return min((quota for quota in _quotas(root, membership) if quota is not None), default=None)
 
 
 def usable_cores() -> int:
