@@ -57,7 +57,8 @@ class Recipe(NamedTuple):
 
     def lanes(self, target: Target) -> int:
         """Return how many elements are computed together: a register of the widest dtype."""
-        return target.lanes(max((COMPUTED[d] for d in self.dtypes), key=lambda s: max(s.bits, 8)))
+        widest = max(8, *(COMPUTED[dtype].bits for dtype in self.dtypes))
+        return max(1, target.vector_bytes * 8 // widest)
 
     @property
     def unroll(self) -> int:
@@ -191,24 +192,29 @@ class Plan:
     entry: jit.Entry
     shared: jit.Entry
     layout: ctypes.Array[ctypes.c_int64]
+    layout_address: int
     packed: struct.Struct
     items: int
     scratch_bytes: int
     is_worth_sharing: bool
     # What to add to each address to reach the element where the work begins.
-    starts: tuple[int, ...] | None
+    starts: tuple[int, ...]
     streaming: tuple[jit.Entry, jit.Entry] | None
+    # Whether nothing is left to be decided when the call comes.
+    is_plain: bool
 
     def run(self, *addresses: int) -> None:
         """Compute the outputs at the first addresses from the inputs at the others."""
+        if self.is_plain:
+            self.entry(self.packed.pack(self.layout_address, 0, *addresses), 0)
+            return
         if self.items == 0:
             return
-        if self.starts is not None:
-            addresses = tuple(a + s for a, s in zip(addresses, self.starts, strict=True))
+        addresses = tuple(a + s for a, s in zip(addresses, self.starts, strict=True))
         entry, shared = self.entry, self.shared
         if self.streaming is not None and addresses[0] % _ALIGNED == 0:
             entry, shared = self.streaming
-        layout = ctypes.addressof(self.layout)
+        layout = self.layout_address
         if self.is_worth_sharing and threads.num_threads() > 1:
             self._share(shared, layout, addresses)
         elif self.scratch_bytes:
@@ -300,18 +306,19 @@ def plan(
     sizes = [STORED[operand.dtype].bytes for operand in operands]
     nbytes = total * sum(sizes[n] for n in varying)
     entry, shared = _entries(recipe)
+    streaming = _streaming(recipe, nbytes, all(lines[n] for n in varying))
     return Plan(
         entry=entry,
         shared=shared,
         layout=layout,
+        layout_address=ctypes.addressof(layout),
         packed=struct.Struct(f"{_ADDRESSES + len(operands)}q"),
         items=items,
         scratch_bytes=0 if all(near) else ROOM_BYTES * len(operands),
         is_worth_sharing=items > 1 and nbytes >= 2 * _BYTES_WORTH_A_THREAD,
-        starts=tuple(s * size for s, size in zip(starts, sizes, strict=True))
-        if any(starts)
-        else None,
-        streaming=_streaming(recipe, nbytes, all(lines[n] for n in varying)),
+        starts=tuple(start * size for start, size in zip(starts, sizes, strict=True)),
+        streaming=streaming,
+        is_plain=items == 1 and all(near) and not any(starts) and streaming is None,
     )
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from sys import float_info
 
+from lamina.codegen import mathlib
 from lamina.codegen.builder import Builder
-from lamina.codegen.types import Scalar, element_of, i1, integer_like, u8, u16, u32, u64
+from lamina.codegen.types import Scalar, element_of, f32, f64, i1, integer_like, u8, u16, u32, u64
 from lamina.codegen.values import Value, constant_like
 from lamina.errors import CompileError
 from lamina.kernels.scalars import STORED
@@ -61,6 +63,15 @@ def _sign(k: Builder, x: Value) -> Value:
 
 def _signbit(k: Builder, x: Value) -> Value:
     return k.bitcast(x, integer_like(element_of(x.type))) < 0 if _is_float(x) else x < 0
+
+
+_GREATEST = {f32: float.fromhex("0x1.fffffep127"), f64: float_info.max}
+
+
+def _finite(k: Builder, x: Value) -> Value:
+    """Return x, and the greatest finite numbers for ±∞: 0 times them is 0."""
+    greatest = constant_like(x, _GREATEST[element_of(x.type)])
+    return minimum(k, greatest, maximum(k, -greatest, x))
 
 
 def _isinf(k: Builder, x: Value) -> Value:
@@ -145,6 +156,7 @@ def _conversion(dtype: str) -> Emitter:
 
 
 FUNCTIONS: dict[str, Emitter] = {
+    **mathlib.FUNCTIONS,
     "add": lambda k, a, b: a | b if _is_truth(a) else a + b,
     "subtract": lambda k, a, b: a - b,
     "multiply": lambda k, a, b: a & b if _is_truth(a) else a * b,
@@ -185,10 +197,11 @@ FUNCTIONS: dict[str, Emitter] = {
     "bitwise_invert": lambda k, x: ~x,
     "bitwise_left_shift": _shift("<<"),
     "bitwise_right_shift": _shift(">>"),
+    "finite": _finite,
     "isnan": lambda k, x: x.differs(x),
     "isinf": _isinf,
     "isfinite": _isfinite,
     "signbit": _signbit,
     **{f"to_{dtype}": _conversion(dtype) for dtype in STORED},
 }
-"""Every function by name. The conversions are "to_" and a dtype's name."""
+"""Every function by name: those of `mathlib` too. The conversions are "to_" and a dtype's name."""

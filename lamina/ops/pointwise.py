@@ -8,11 +8,14 @@ from typing import Any, Literal, final
 import numpy as np
 
 from lamina import dtypes
+from lamina.codegen.target import compiles_here
 from lamina.dtypes import DType
 from lamina.errors import DTypeError, ShapeError
+from lamina.kernels.expression import Expression, Input, apply
 from lamina.layout import broadcast_shapes
-from lamina.memory import Array, Spec, empty, no_memory
+from lamina.memory import Array, Spec, allocate, empty, no_memory
 from lamina.memory.array import NDArray
+from lamina.ops.fused import Prepared, prepare
 from lamina.ops.registry import Arrays, Op, Promotion, Value, adopt
 
 Kinds = frozenset[dtypes.Kind]
@@ -23,10 +26,19 @@ REAL_FLOATING: Kinds = frozenset({"float"})
 INTEGRAL: Kinds = frozenset({"bool", "signed", "unsigned"})
 BOOLEAN: Kinds = frozenset({"bool"})
 ANY: Kinds = NUMERIC | BOOLEAN
+COMPILED: Kinds = ANY - {"complex"}
+
+# Layouts that ops met, and what was worked out for them; None where the reference runs.
+_PREPARED: dict[tuple[Any, ...], Any] = {}
+_UNSEEN = object()
+_PREPARED_KEPT = 4096
 
 
 class Pointwise(Op):
-    """An op whose output at an index depends on the inputs there alone; inputs broadcast."""
+    """An op whose output at an index depends on the inputs there alone; inputs broadcast.
+
+    Its native form is a scalar `expression`, which is also what is fused with other ops.
+    """
 
     __slots__ = ()
     kinds: Kinds = REAL_FLOATING
@@ -54,11 +66,49 @@ class Pointwise(Op):
         except ShapeError as error:
             raise ShapeError(f"{self.name}: {error}") from None
 
+    def expression(self, *inputs: Spec) -> Expression | None:
+        """Return what becomes of an element of each input; None where there is no native form."""
+        return None
+
+    def run(self, *inputs: Array) -> Arrays:
+        key = (self, *[x.layout for x in inputs], *[x.dtype for x in inputs])
+        prepared = _PREPARED.get(key, _UNSEEN)
+        if prepared is _UNSEEN:
+            prepared = _remember(key, self._prepare(inputs))
+        if prepared is None:
+            return self.run_reference(*inputs)
+        plan, layout, dtype, nbytes, offsets = prepared
+        storage = allocate(nbytes)
+        places = [x.storage.address + start for x, start in zip(inputs, offsets, strict=True)]
+        plan.run(storage.address, *places)
+        return Array(storage, layout, dtype)
+
+    def run_reference(self, *inputs: Array) -> Arrays:
+        """Return the output as `ref` computes it."""
+        return Op.run(self, *inputs)
+
+    def _prepare(self, inputs: tuple[Array, ...]) -> Prepared | None:
+        specs = [x.spec for x in inputs]
+        expected = self.infer(*specs)
+        expression = self.expression(*specs) if compiles_here() else None
+        return None if expression is None else prepare(expression, expected, inputs)
+
+
+def _remember(key: tuple[Any, ...], prepared: Prepared | None) -> Prepared | None:
+    while len(_PREPARED) >= _PREPARED_KEPT:
+        _PREPARED.pop(next(iter(_PREPARED)), None)
+    _PREPARED[key] = prepared
+    return prepared
+
 
 @final
 @dataclass(frozen=True, slots=True)
 class Elementwise(Pointwise):
-    """A row of the elementwise table: a name, a numpy function and a derivative."""
+    """A row of the elementwise table: a name, a numpy function, a derivative, a scalar expression.
+
+    `scalar` is the name of a function of `kernels.functions`, or makes an expression of the
+    inputs; it holds for inputs of `scalar_kinds`.
+    """
 
     name: str
     fn: Callable[..., Any]
@@ -68,6 +118,11 @@ class Elementwise(Pointwise):
     saves: tuple[int, ...] | None = None
     returns: Literal["same", "bool", "real"] = "same"
     bilinear: bool = False
+    scalar: str | Callable[..., Expression] | None = None
+    scalar_kinds: Kinds = COMPILED
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     @property
     def differentiable(self) -> bool:  # type: ignore[override]
@@ -90,7 +145,13 @@ class Elementwise(Pointwise):
             return Pointwise.vjp(self, grad, out, *inputs)
         return self.grad(grad, out, *inputs)
 
-    def run(self, *inputs: Array) -> Arrays:
+    def expression(self, *inputs: Spec) -> Expression | None:
+        if self.scalar is None or inputs[-1].dtype.kind not in self.scalar_kinds:
+            return None
+        places = [Input(n) for n in range(len(inputs))]
+        return apply(self.scalar, *places) if isinstance(self.scalar, str) else self.scalar(*places)
+
+    def run_reference(self, *inputs: Array) -> Arrays:
         expected = self.infer(*[x.spec for x in inputs])
         arrays = [x.numpy() for x in inputs]
         try:

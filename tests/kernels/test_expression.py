@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lamina.codegen import jit
+from lamina.codegen import jit, mathlib
 from lamina.codegen.builder import KernelModule
 from lamina.codegen.target import SCALAR, host_target
 from lamina.codegen.types import Pointer, f32, i1, i64, u8
@@ -101,6 +101,7 @@ OF_ONE = {
         for name in ("negative", "absolute", "sign", "square", "floor", "ceil", "trunc")
     },
     "round": (np.rint, FLOATS),
+    "finite": (lambda x: np.clip(x, np.finfo(x.dtype).min, np.finfo(x.dtype).max), FLOATS),
     "sqrt": (np.sqrt, FLOATS),
     "reciprocal": (np.reciprocal, FLOATS),
     "rsqrt": (lambda x: 1 / np.sqrt(x), FLOATS),
@@ -225,5 +226,5 @@ def test_a_function_that_is_not_there():
 
 def test_every_function_is_tested():
     conversions = {f"to_{dtype}" for dtype in STORED}
-    others = {"where", "multiply_add"}
+    others = {"where", "multiply_add"} | mathlib.FUNCTIONS.keys()
     assert FUNCTIONS.keys() == conversions | OF_ONE.keys() | OF_TWO.keys() | others

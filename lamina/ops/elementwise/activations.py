@@ -7,7 +7,9 @@ from typing import Any, Literal, final
 import numpy as np
 
 from lamina.errors import ArgumentError, ShapeError
+from lamina.kernels.expression import Expression, Input, apply
 from lamina.layout import normalize_axis
+from lamina.memory import Spec
 from lamina.memory.array import NDArray, scratch
 from lamina.ops.blocks import in_blocks
 from lamina.ops.elementwise import gates
@@ -57,6 +59,7 @@ relu = define(
         kinds=REAL,
         promotion="common",
         saves=(OUT,),
+        scalar=lambda x: apply("maximum", 0, x),
     )
 )
 
@@ -67,7 +70,11 @@ def _logsigmoid(x: NDArray) -> NDArray:
     return out
 
 
-logsigmoid = define(Elementwise("logsigmoid", _logsigmoid, lambda g, out, x: (g * sigmoid(-x),)))
+logsigmoid = define(
+    Elementwise(
+        "logsigmoid", _logsigmoid, lambda g, out, x: (g * sigmoid(-x),), scalar="log_sigmoid"
+    )
+)
 
 
 @in_blocks
@@ -82,7 +89,23 @@ def _grad_of_softsign(g: Value, out: Value, x: Value) -> tuple[Any, ...]:
     return (g / (room * room),)
 
 
-softsign = define(Elementwise("softsign", _softsign, _grad_of_softsign))
+def _softsign_expression(x: Expression) -> Expression:
+    held = apply("finite", x)
+    return held / (1 + apply("absolute", held))
+
+
+def _six_at_most(x: Expression) -> Expression:
+    return apply("minimum", 6, apply("maximum", 0, x))
+
+
+def _hardswish_expression(x: Expression) -> Expression:
+    held = apply("maximum", -3, x)
+    return held * (apply("minimum", 6, held + 3) / 6)
+
+
+softsign = define(
+    Elementwise("softsign", _softsign, _grad_of_softsign, scalar=_softsign_expression)
+)
 
 
 @in_blocks
@@ -96,6 +119,7 @@ hardswish = define(
         "hardswish",
         _hardswish,
         lambda g, out, x: (where(x < -3, 0.0, where(x <= 3, g * (x / 3 + 0.5), g)),),
+        scalar=_hardswish_expression,
     )
 )
 hardsigmoid = define(
@@ -103,6 +127,7 @@ hardsigmoid = define(
         "hardsigmoid",
         in_blocks(lambda x: np.minimum(np.maximum(x + 3, 0), 6) / x.dtype.type(6)),
         lambda g, out, x: (where((x > -3) & (x < 3), g / 6, 0.0),),
+        scalar=lambda x: _six_at_most(x + 3) / 6,
     )
 )
 
@@ -116,8 +141,15 @@ class _Formula(Pointwise):
     def formula(self, x: NDArray) -> NDArray:
         """Return the values for a block of elements."""
 
+    @abstractmethod
+    def scalar(self, x: Expression) -> Expression:
+        """Return what becomes of one element."""
+
     def ref(self, *inputs: NDArray) -> NDArray:
         return in_blocks(self.formula)(inputs[0])
+
+    def expression(self, *inputs: Spec) -> Expression | None:
+        return self.scalar(Input(0))
 
 
 @define
@@ -131,6 +163,9 @@ class LeakyRelu(_Formula):
 
     def formula(self, x: NDArray) -> NDArray:
         return choose(x > 0, x, x * x.dtype.type(self.slope))
+
+    def scalar(self, x: Expression) -> Expression:
+        return apply("where", x > 0, x, x * self.slope)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -154,6 +189,10 @@ class Elu(_Formula):
         kind = x.dtype.type
         return choose(x > 0, x * kind(self.scale), below * kind(self.scale * self.alpha))
 
+    def scalar(self, x: Expression) -> Expression:
+        below = apply("expm1", apply("minimum", 0.0, x) * self.rate)
+        return apply("where", x > 0, x * self.scale, below * (self.scale * self.alpha))
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
         below = self.rate * (out + self.scale * self.alpha)
@@ -174,6 +213,11 @@ class Softplus(_Formula):
         steep = x * x.dtype.type(self.beta)
         soft = (np.maximum(steep, 0) + np.log1p(np.exp(-np.abs(steep)))) / x.dtype.type(self.beta)
         return choose(steep > self.threshold, x, soft)
+
+    def scalar(self, x: Expression) -> Expression:
+        steep = x * self.beta
+        soft = apply("softplus", steep) / self.beta
+        return apply("where", steep > self.threshold, x, soft)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -196,6 +240,9 @@ class Hardtanh(_Formula):
     def formula(self, x: NDArray) -> NDArray:
         return np.minimum(np.maximum(x, x.dtype.type(self.low)), x.dtype.type(self.high))
 
+    def scalar(self, x: Expression) -> Expression:
+        return apply("minimum", self.high, apply("maximum", self.low, x))
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
         return (where((x > self.low) & (x < self.high), grad, 0.0),)
@@ -215,6 +262,9 @@ class Softshrink(_Formula):
         reach = x.dtype.type(self.reach)
         return np.sign(x) * np.maximum(np.abs(x) - reach, x.dtype.type(0))
 
+    def scalar(self, x: Expression) -> Expression:
+        return apply("sign", x) * apply("maximum", 0.0, apply("absolute", x) - self.reach)
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (where(out == 0, 0.0, grad),)
 
@@ -230,6 +280,9 @@ class Hardshrink(_Formula):
 
     def formula(self, x: NDArray) -> NDArray:
         return choose(np.abs(x) <= x.dtype.type(self.reach), np.zeros((), x.dtype), x)
+
+    def scalar(self, x: Expression) -> Expression:
+        return apply("where", apply("absolute", x) <= self.reach, 0.0, x)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -250,6 +303,9 @@ class Threshold(_Formula):
 
     def formula(self, x: NDArray) -> NDArray:
         return choose(x <= x.dtype.type(self.threshold), np.array(self.value, x.dtype), x)
+
+    def scalar(self, x: Expression) -> Expression:
+        return apply("where", x <= self.threshold, self.value, x)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs

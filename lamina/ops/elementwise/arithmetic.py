@@ -8,6 +8,7 @@ import numpy as np
 from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError
+from lamina.kernels.expression import Expression, Input, apply
 from lamina.memory import Spec
 from lamina.memory.array import NDArray, scratch_copy
 from lamina.ops.elementwise import exceptional
@@ -19,6 +20,7 @@ from lamina.ops.pointwise import (
     INTEGRAL,
     NUMERIC,
     REAL,
+    REAL_FLOATING,
     Elementwise,
     Pointwise,
     unbroadcast,
@@ -33,6 +35,7 @@ add = define(
         kinds=ANY,
         promotion="common",
         saves=(),
+        scalar="add",
     )
 )
 subtract = define(
@@ -43,6 +46,7 @@ subtract = define(
         kinds=NUMERIC,
         promotion="common",
         saves=(),
+        scalar="subtract",
     )
 )
 multiply = define(
@@ -56,6 +60,7 @@ multiply = define(
         kinds=ANY,
         promotion="common",
         bilinear=True,
+        scalar="multiply",
     )
 )
 divide = define(
@@ -68,6 +73,7 @@ divide = define(
         ),
         kinds=FLOATING,
         saves=(1, OUT),
+        scalar="divide",
     )
 )
 sign = define(
@@ -78,15 +84,29 @@ sign = define(
         kinds=NUMERIC,
         promotion="common",
         saves=(),
+        scalar="sign",
     )
 )
 trunc = define(
     Elementwise(
-        "trunc", np.trunc, lambda g, out, x: (g * 0,), kinds=REAL, promotion="common", saves=()
+        "trunc",
+        np.trunc,
+        lambda g, out, x: (g * 0,),
+        kinds=REAL,
+        promotion="common",
+        saves=(),
+        scalar="trunc",
     )
 )
 floor_divide = define(
-    Elementwise("floor_divide", exceptional.floor_divide, kinds=REAL, promotion="common")
+    Elementwise(
+        "floor_divide",
+        exceptional.floor_divide,
+        kinds=REAL,
+        promotion="common",
+        scalar="floor_divide",
+        scalar_kinds=INTEGRAL,
+    )
 )
 remainder = define(
     Elementwise(
@@ -98,6 +118,8 @@ remainder = define(
         ),
         kinds=REAL,
         promotion="common",
+        scalar="remainder",
+        scalar_kinds=INTEGRAL,
     )
 )
 fmod = define(
@@ -110,6 +132,8 @@ fmod = define(
         ),
         kinds=REAL,
         promotion="common",
+        scalar="fmod",
+        scalar_kinds=INTEGRAL,
     )
 )
 
@@ -145,6 +169,8 @@ power = define(
         kinds=NUMERIC,
         promotion="common",
         saves=(0, 1, OUT),
+        scalar="pow",
+        scalar_kinds=REAL_FLOATING,
     )
 )
 negative = define(
@@ -155,11 +181,18 @@ negative = define(
         kinds=NUMERIC,
         promotion="common",
         saves=(),
+        scalar="negative",
     )
 )
 positive = define(
     Elementwise(
-        "positive", np.positive, lambda g, out, x: (g,), kinds=NUMERIC, promotion="common", saves=()
+        "positive",
+        np.positive,
+        lambda g, out, x: (g,),
+        kinds=NUMERIC,
+        promotion="common",
+        saves=(),
+        scalar=lambda x: x,
     )
 )
 absolute = define(
@@ -170,6 +203,7 @@ absolute = define(
         kinds=NUMERIC,
         promotion="common",
         returns="real",
+        scalar="absolute",
     )
 )
 
@@ -185,18 +219,32 @@ def _share_ties(g: Value, out: Value, a: Value, b: Value) -> tuple[Value, Value]
 
 maximum = define(
     Elementwise(
-        "maximum", np.maximum, _share_ties, kinds=ANY, promotion="common", saves=(0, 1, OUT)
+        "maximum",
+        np.maximum,
+        _share_ties,
+        kinds=ANY,
+        promotion="common",
+        saves=(0, 1, OUT),
+        scalar="maximum",
     )
 )
 minimum = define(
     Elementwise(
-        "minimum", np.minimum, _share_ties, kinds=ANY, promotion="common", saves=(0, 1, OUT)
+        "minimum",
+        np.minimum,
+        _share_ties,
+        kinds=ANY,
+        promotion="common",
+        saves=(0, 1, OUT),
+        scalar="minimum",
     )
 )
 
 
 def _comparison(name: str, fn: np.ufunc, kinds: frozenset[dtypes.Kind] = ANY) -> Elementwise:
-    return define(Elementwise(name, fn, kinds=kinds, promotion="common", returns="bool"))
+    return define(
+        Elementwise(name, fn, kinds=kinds, promotion="common", returns="bool", scalar=name)
+    )
 
 
 equal = _comparison("equal", np.equal)
@@ -216,7 +264,7 @@ signbit = _comparison("signbit", np.signbit, REAL)
 
 
 def _bitwise(name: str, fn: np.ufunc, kinds: frozenset[dtypes.Kind] = INTEGRAL) -> Elementwise:
-    return define(Elementwise(name, fn, kinds=kinds, promotion="common"))
+    return define(Elementwise(name, fn, kinds=kinds, promotion="common", scalar=name))
 
 
 bitwise_and = _bitwise("bitwise_and", np.bitwise_and)
@@ -231,7 +279,11 @@ bitwise_right_shift = _bitwise("bitwise_right_shift", np.right_shift, INTEGRAL -
 @final
 @dataclass(frozen=True, slots=True)
 class Cast(Pointwise):
-    """`x` in another dtype; the gradient comes back in the dtype of `x`."""
+    """`x` in another dtype; the gradient comes back in the dtype of `x`.
+
+    Floats become integers without their fraction: what is too large as the largest there is, a NaN
+    as 0.
+    """
 
     name = "cast"
     promotion = "none"
@@ -245,6 +297,11 @@ class Cast(Pointwise):
 
     def ref(self, *inputs: NDArray) -> NDArray:
         return scratch_copy(inputs[0], self.dtype.numpy)
+
+    def expression(self, *inputs: Spec) -> Expression | None:
+        if self.dtype.is_complex or inputs[0].dtype.is_complex:
+            return None
+        return apply(f"to_{self.dtype.name}", Input(0))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -273,6 +330,11 @@ class Where(Pointwise):
 
     def ref(self, *inputs: NDArray) -> NDArray:
         return choose(*inputs)
+
+    def expression(self, *inputs: Spec) -> Expression | None:
+        if inputs[1].dtype.is_complex:
+            return None
+        return apply("where", *(Input(place) for place in range(3)))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         condition, a, b = inputs

@@ -11,6 +11,7 @@ import numpy as np
 from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError
+from lamina.kernels.expression import Expression, apply
 from lamina.memory.array import NDArray, scratch, scratch_copy
 from lamina.ops.blocks import in_blocks
 from lamina.ops.elementwise import error_function, exceptional
@@ -26,19 +27,36 @@ _SLOPE_OF_ERF = 2 / pi**0.5
 def _of_out(name: str, fn: Callable[..., Any], slope: Callable[[Value], Value]) -> Elementwise:
     """Define a function whose derivative is written with its value."""
     return define(
-        Elementwise(name, fn, lambda g, out, x: (g * slope(out),), kinds=FLOATING, saves=(OUT,))
+        Elementwise(
+            name,
+            fn,
+            lambda g, out, x: (g * slope(out),),
+            kinds=FLOATING,
+            saves=(OUT,),
+            scalar=name,
+        )
     )
 
 
 def _of_in(name: str, fn: Callable[..., Any], slope: Callable[[Value], Value]) -> Elementwise:
     """Define a function whose derivative is written with its argument."""
-    return define(Elementwise(name, fn, lambda g, out, x: (g * slope(x),), kinds=FLOATING))
+    return define(
+        Elementwise(name, fn, lambda g, out, x: (g * slope(x),), kinds=FLOATING, scalar=name)
+    )
 
 
 def _flat(name: str, fn: Callable[..., Any], kinds: frozenset[dtypes.Kind]) -> Elementwise:
     """Define a function that is constant between its steps."""
     return define(
-        Elementwise(name, fn, lambda g, out, x: (g * 0,), kinds=kinds, promotion="common", saves=())
+        Elementwise(
+            name,
+            fn,
+            lambda g, out, x: (g * 0,),
+            kinds=kinds,
+            promotion="common",
+            saves=(),
+            scalar=name,
+        )
     )
 
 
@@ -48,11 +66,17 @@ def _one_by_root(x: NDArray) -> NDArray:
     return np.divide(1, out, out=out)
 
 
-exp = define(Elementwise("exp", np.exp, lambda g, out, x: (g * out,), kinds=FLOATING, saves=(OUT,)))
+exp = define(
+    Elementwise(
+        "exp", np.exp, lambda g, out, x: (g * out,), kinds=FLOATING, saves=(OUT,), scalar="exp"
+    )
+)
 exp2 = _of_out("exp2", np.exp2, lambda out: out * _LOG_2)
 expm1 = _of_out("expm1", exceptional.expm1, lambda out: out + 1)
-log = define(Elementwise("log", np.log, lambda g, out, x: (g / x,), kinds=FLOATING))
-log1p = define(Elementwise("log1p", np.log1p, lambda g, out, x: (g / (x + 1),), kinds=FLOATING))
+log = define(Elementwise("log", np.log, lambda g, out, x: (g / x,), kinds=FLOATING, scalar="log"))
+log1p = define(
+    Elementwise("log1p", np.log1p, lambda g, out, x: (g / (x + 1),), kinds=FLOATING, scalar="log1p")
+)
 log2 = _of_in("log2", np.log2, lambda x: 1 / (x * _LOG_2))
 log10 = _of_in("log10", np.log10, lambda x: 1 / (x * _LOG_10))
 sqrt = _of_out("sqrt", np.sqrt, lambda out: 0.5 / out)
@@ -60,7 +84,12 @@ rsqrt = _of_out("rsqrt", _one_by_root, lambda out: out * out * out * -0.5)
 reciprocal = _of_out("reciprocal", np.reciprocal, lambda out: -(out * out))
 square = define(
     Elementwise(
-        "square", np.square, lambda g, out, x: (g * (x * 2),), kinds=NUMERIC, promotion="common"
+        "square",
+        np.square,
+        lambda g, out, x: (g * (x * 2),),
+        kinds=NUMERIC,
+        promotion="common",
+        scalar="square",
     )
 )
 
@@ -88,14 +117,28 @@ def _sigmoid(x: NDArray) -> NDArray:
 
 
 sigmoid = define(
-    Elementwise("sigmoid", _sigmoid, lambda g, out, x: (g * (out * (1 - out)),), saves=(OUT,))
+    Elementwise(
+        "sigmoid",
+        _sigmoid,
+        lambda g, out, x: (g * (out * (1 - out)),),
+        saves=(OUT,),
+        scalar="sigmoid",
+    )
 )
 erf = define(
-    Elementwise("erf", error_function.erf, lambda g, out, x: (g * (exp(-(x * x)) * _SLOPE_OF_ERF),))
+    Elementwise(
+        "erf",
+        error_function.erf,
+        lambda g, out, x: (g * (exp(-(x * x)) * _SLOPE_OF_ERF),),
+        scalar="erf",
+    )
 )
 erfc = define(
     Elementwise(
-        "erfc", error_function.erfc, lambda g, out, x: (g * (exp(-(x * x)) * -_SLOPE_OF_ERF),)
+        "erfc",
+        error_function.erfc,
+        lambda g, out, x: (g * (exp(-(x * x)) * -_SLOPE_OF_ERF),),
+        scalar="erfc",
     )
 )
 erfinv = define(
@@ -146,10 +189,19 @@ def _grad_of_copysign(g: Value, out: Value, a: Value, b: Value) -> tuple[Any, ..
     return (lambda: unbroadcast(g * (sign(a) * sign(out)), a), lambda: unbroadcast(g * 0, b))
 
 
-atan2 = define(Elementwise("atan2", np.arctan2, _grad_of_atan2))
+def _log_of_sum(a: Expression, b: Expression) -> Expression:
+    """log(eᵃ + eᵇ) = max + log(1 + e^−|a − b|); of equal infinities their difference is NaN."""
+    gap = apply("absolute", a - b)
+    apart = apply("maximum", a, b) + apply("log1p", apply("exp", -gap))
+    return apply("where", apply("equal", a, b), a + _LOG_2, apart)
+
+
+atan2 = define(Elementwise("atan2", np.arctan2, _grad_of_atan2, scalar="atan2"))
 hypot = define(Elementwise("hypot", np.hypot, _grad_of_hypot, saves=(0, 1, OUT)))
-logaddexp = define(Elementwise("logaddexp", np.logaddexp, _grad_of_logaddexp))
-copysign = define(Elementwise("copysign", np.copysign, _grad_of_copysign, saves=(0, OUT)))
+logaddexp = define(Elementwise("logaddexp", np.logaddexp, _grad_of_logaddexp, scalar=_log_of_sum))
+copysign = define(
+    Elementwise("copysign", np.copysign, _grad_of_copysign, saves=(0, OUT), scalar="copysign")
+)
 nextafter = define(Elementwise("nextafter", np.nextafter))
 
 
@@ -173,6 +225,7 @@ _clip = define(
         _grad_of_clip,
         kinds=REAL,
         promotion="common",
+        scalar=lambda x, low, high: apply("minimum", apply("maximum", x, low), high),
     )
 )
 

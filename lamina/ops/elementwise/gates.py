@@ -4,11 +4,13 @@ The slope of each is an op as well, so that a backward pass runs two ops and not
 own derivative is written out.
 """
 
-from math import pi, sqrt
+from collections.abc import Callable
+from math import inf, pi, sqrt
 from typing import Any
 
 import numpy as np
 
+from lamina.kernels.expression import Expression, apply
 from lamina.memory.array import NDArray
 from lamina.ops.blocks import Formula, in_blocks
 from lamina.ops.elementwise import error_function
@@ -23,12 +25,24 @@ _TANH_SCALE = sqrt(2 / pi)
 _TANH_CUBIC = 0.044715
 
 
-def _gated(name: str, formula: Formula, slope: Formula, bend: Any) -> Elementwise:
+Scalar = Callable[[Expression], Expression]
+
+
+def _gated(
+    name: str, formula: Formula, slope: Formula, bend: Any, scalar: Scalar, scalar_slope: Scalar
+) -> Elementwise:
     """Define x·gate(x), whose derivative is `slope` and whose second derivative is `bend`."""
     slope_op = define(
-        Elementwise(f"{name}_slope", in_blocks(slope), lambda g, out, x: (g * bend(x),))
+        Elementwise(
+            f"{name}_slope",
+            in_blocks(slope),
+            lambda g, out, x: (g * bend(x),),
+            scalar=scalar_slope,
+        )
     )
-    return define(Elementwise(name, in_blocks(formula), lambda g, out, x: (g * slope_op(x),)))
+    return define(
+        Elementwise(name, in_blocks(formula), lambda g, out, x: (g * slope_op(x),), scalar=scalar)
+    )
 
 
 def _above_infinity(x: NDArray) -> NDArray:
@@ -134,7 +148,57 @@ def _mish_bend(x: Value) -> Value:
     return flank * (2 + x * (1 - rise - 2 * gate * rise))
 
 
-silu = _gated("silu", _silu, _silu_slope, _silu_bend)
-gelu_erf = _gated("gelu", _gelu, _gelu_slope, _gelu_bend)
-gelu_tanh = _gated("gelu_tanh", _gelu_tanh, _gelu_tanh_slope, _gelu_tanh_bend)
-mish = _gated("mish", _mish, _mish_slope, _mish_bend)
+def _times(x: Expression, gate: Expression) -> Expression:
+    """x·gate; where x is −∞ the gate is 0, and so is the product, not NaN."""
+    return apply("where", apply("equal", x, -inf), 0.0, x * gate)
+
+
+def _scalar_silu(x: Expression) -> Expression:
+    return _times(x, apply("sigmoid", x))
+
+
+def _scalar_silu_slope(x: Expression) -> Expression:
+    return apply("sigmoid", x) * (1 + apply("finite", x) * apply("sigmoid", -x))
+
+
+def _scalar_gelu_slope(x: Expression) -> Expression:
+    held = apply("finite", x)
+    density = apply("exp", held * held * -0.5)
+    return apply("erfc", x * -_SQRT_HALF) * 0.5 + held * density * _NORMAL_PEAK
+
+
+def _scalar_gelu_tanh_slope(x: Expression) -> Expression:
+    held = apply("minimum", 20.0, apply("maximum", -20.0, x))
+    gate = apply("tanh", held * (_TANH_SCALE + _TANH_SCALE * _TANH_CUBIC * held * held))
+    steepness = _TANH_SCALE * (1 + 3 * _TANH_CUBIC * held * held)
+    return (1 + gate + held * (1 - gate * gate) * steepness) * 0.5
+
+
+def _scalar_mish_gate(x: Expression) -> Expression:
+    grown = apply("exp", apply("minimum", 20.0, x))
+    grown = grown * (grown + 2)
+    return grown / (grown + 2)
+
+
+def _scalar_mish(x: Expression) -> Expression:
+    return _times(x, _scalar_mish_gate(x))
+
+
+def _scalar_mish_slope(x: Expression) -> Expression:
+    gate = _scalar_mish_gate(x)
+    return gate + apply("finite", x) * ((1 - gate * gate) * apply("sigmoid", x))
+
+
+silu = _gated("silu", _silu, _silu_slope, _silu_bend, _scalar_silu, _scalar_silu_slope)
+gelu_erf = _gated(
+    "gelu", _gelu, _gelu_slope, _gelu_bend, lambda x: apply("gelu", x), _scalar_gelu_slope
+)
+gelu_tanh = _gated(
+    "gelu_tanh",
+    _gelu_tanh,
+    _gelu_tanh_slope,
+    _gelu_tanh_bend,
+    lambda x: apply("gelu_tanh", x),
+    _scalar_gelu_tanh_slope,
+)
+mish = _gated("mish", _mish, _mish_slope, _mish_bend, _scalar_mish, _scalar_mish_slope)

@@ -6,6 +6,8 @@ from typing import Any, final
 import numpy as np
 
 from lamina.dtypes import from_numpy
+from lamina.kernels.expression import Expression, Input, apply
+from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.blocks import in_blocks
 from lamina.ops.elementwise.arithmetic import power
@@ -32,6 +34,15 @@ class IntegerPower(Pointwise):
         if from_numpy(x.dtype).itemsize == 8 and self.exponent not in _EXACT_ENOUGH:
             return np.power(x, self.exponent)
         return in_blocks(self._multiplied)(x).astype(x.dtype, copy=False)
+
+    def expression(self, *inputs: Spec) -> Expression | None:
+        if inputs[0].dtype.itemsize == 8 and self.exponent not in _EXACT_ENOUGH:
+            return apply("pow", Input(0), self.exponent)
+        product = wide = apply("to_float64", Input(0))
+        for bit in f"{abs(self.exponent):b}"[1:]:
+            product = product * product
+            product = product * wide if bit == "1" else product
+        return product if self.exponent > 0 else 1 / product
 
     def _multiplied(self, x: NDArray) -> NDArray:
         # Shorter floats are multiplied as float64, and so rounded once.

@@ -22,6 +22,7 @@ copy = define(
         kinds=ANY,
         promotion="none",
         saves=(),
+        scalar=lambda x: x,
     )
 )
 
