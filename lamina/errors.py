@@ -80,5 +80,9 @@ class CompileError(LaminaError, RuntimeError):
     """A kernel that cannot be compiled for the target."""
 
 
+class KernelError(CompileError):
+    """A kernel that breaks a rule of the kernel language; shows its line and what to do."""
+
+
 class MissingExtraError(LaminaError, ImportError):
     """An optional package is needed and absent; names the extra that installs it."""

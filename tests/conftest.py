@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,24 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # pictures are written, never shown
 # The same examples on every run; a busy machine must not fail a test by its clock.
 settings.register_profile("lamina", derandomize=True, deadline=None, database=None)
 settings.load_profile("lamina")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """A function that compares text with a golden file; --update-golden writes the file instead."""
+    updates = request.config.getoption("--update-golden")
+
+    def compare(path: Path, text: str) -> None:
+        if updates:
+            path.write_text(text, encoding="utf-8")
+        assert path.exists(), f"{path.name} is missing; write it with --update-golden"
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,8 @@ from lamina.errors import CompileError
 def _machine(target: Target) -> Any:
     llvm.binding.initialize_all_targets()
     llvm.binding.initialize_all_asmprinters()
-    triple = f"{target.arch}-unknown-linux-gnu"
     features = ",".join(f"+{feature}" for feature in target.features)
-    return llvm.binding.Target.from_triple(triple).create_target_machine(
+    return llvm.binding.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu, features=features, opt=3, reloc="pic", codemodel="small"
     )
 

@@ -22,11 +22,13 @@ from typing import Any
 
 from lamina.codegen import llvm
 from lamina.codegen.control import Loop
+from lamina.codegen.diagnostics import MISUSES, located
 from lamina.codegen.emission import Function
 from lamina.codegen.memory import Cell, Memory
 from lamina.codegen.target import Target
 from lamina.codegen.types import Type
 from lamina.codegen.values import Value
+from lamina.codegen.verifier import verified_builder
 from lamina.errors import CompileError
 
 __all__ = ["Builder", "Cell", "Function", "KernelModule", "Loop"]
@@ -60,12 +62,15 @@ class KernelModule:
         handle.attributes.add("nounwind")
         if inline != "auto":
             handle.attributes.add({"always": "alwaysinline", "never": "noinline"}[inline])
-        emit = llvm.ir.IRBuilder(handle.append_basic_block("entry"))
+        emit = verified_builder(handle)
         builder = Builder(self, emit, Function(handle, tuple(parameters.values())))
         for argument, label in zip(handle.args, parameters, strict=True):
             argument.name = label
         pairs = zip(handle.args, parameters.values(), strict=True)
-        yield builder, *(Value(emit, argument, kind) for argument, kind in pairs)
+        try:
+            yield builder, *(Value(emit, argument, kind) for argument, kind in pairs)
+        except (CompileError, *MISUSES) as error:
+            raise located(error) from None
         emit.ret_void()
 
 
@@ -79,7 +84,8 @@ class Builder(Memory):
         """Call another function of the module."""
         given = tuple(argument.type for argument in arguments)
         if given != function.parameters:
-            raise CompileError(f"call: {function.ir.name} takes {function.parameters}, got {given}")
+            wanted, got = (", ".join(map(str, kinds)) for kinds in (function.parameters, given))
+            raise CompileError(f"call: {function.ir.name} takes ({wanted}), got ({got})")
         self.emit.call(function.ir, [argument.ir for argument in arguments])
 
     def call_at(self, address: Value, *arguments: Value) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lamina.codegen.emission import Emission
-from lamina.codegen.types import i64
+from lamina.codegen.types import element_of, i64
 from lamina.codegen.values import Value
 from lamina.errors import CompileError
 
@@ -53,9 +53,9 @@ class Control(Emission):
         self.emit.position_at_end(body)
         carried = [Value(self.emit, p, v.type) for p, v in zip(phis, carry, strict=True)]
         turn = Loop(Value(self.emit, index, i64), carried)
-        yield turn
-        if len(turn.next) != len(phis):
-            raise CompileError(f"loop: carries {len(phis)} values, but next has {len(turn.next)}")
+        with self.emit.scopes.scope("loop"):
+            yield turn
+            self._check_next(carry, turn.next)
         following = self.emit.add(index, step.ir, flags=("nsw",))
         last = self.emit.block
         self.emit.branch(head)
@@ -67,6 +67,20 @@ class Control(Emission):
         self.emit.position_at_end(after)
         turn.results = turn.carried
 
+    def _check_next(self, carry: Sequence[Value], following: Sequence[Value]) -> None:
+        if len(following) != len(carry):
+            raise CompileError(
+                f"loop: carries {len(carry)} values, but next has {len(following)}\n"
+                "set turn.next to as many values as carry has"
+            )
+        for number, (first, value) in enumerate(zip(carry, following, strict=True)):
+            if value.type != first.type:
+                raise CompileError(
+                    f"loop: carries {first.type} as value {number}, but next has {value.type}\n"
+                    f"convert it: k.convert(value, {element_of(first.type)})"
+                )
+            self.emit.scopes.check(value.ir)
+
     @contextmanager
     def repeat_while(self, condition: Callable[[], Value]) -> Iterator[None]:
         """Run the body as long as `condition`, evaluated before each turn, holds."""
@@ -77,14 +91,15 @@ class Control(Emission):
         self.emit.position_at_end(head)
         self.emit.cbranch(condition().ir, body, after)
         self.emit.position_at_end(body)
-        yield
+        with self.emit.scopes.scope("loop"):
+            yield
         self.emit.branch(head)
         self.emit.position_at_end(after)
 
     @contextmanager
     def when(self, condition: Value) -> Iterator[None]:
         """Run the body where `condition` holds."""
-        with self.emit.if_then(condition.ir):
+        with self.emit.if_then(condition.ir), self.emit.scopes.scope("branch"):
             yield
 
     @contextmanager
@@ -93,4 +108,10 @@ class Control(Emission):
         …`.
         """
         with self.emit.if_else(condition.ir) as branches:
-            yield branches
+            then, otherwise = branches
+            yield self._branch(then), self._branch(otherwise)
+
+    @contextmanager
+    def _branch(self, branch: Any) -> Iterator[None]:
+        with branch, self.emit.scopes.scope("branch"):
+            yield

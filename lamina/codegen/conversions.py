@@ -50,7 +50,7 @@ class Conversions(Mathematics):
         """Return 16-bit floats as f32, exactly."""
         if element_of(x.type) == bf16:
             return self.bitcast(self.convert(self.bitcast(x, u16), u32) << 16, f32)
-        if self.target.has("f16c"):
+        if self.target.has_half_conversions:
             half = self.emit.bitcast(x.ir, self._half_type(x))
             kind = with_element(x.type, f32)
             return Value(self.emit, self.emit.fpext(half, kind.llvm_type()), kind)
@@ -66,7 +66,7 @@ class Conversions(Mathematics):
         """Return f32 as a 16-bit float, rounded to nearest even."""
         if scalar == bf16:
             return self._as_bf16(x)
-        if self.target.has("f16c"):
+        if self.target.has_half_conversions:
             half = self.emit.fptrunc(x.ir, self._half_type(x))
             kind = with_element(x.type, scalar)
             return Value(self.emit, self.emit.bitcast(half, kind.llvm_type()), kind)

@@ -2,15 +2,24 @@
 
 import os
 import platform
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lamina.codegen import llvm
 
 # Linux names that differ from LLVM's names of the same feature.
-_LLVM_NAMES = {"sse4_1": "sse4.1", "sse4_2": "sse4.2", "pni": "sse3", "avx512_vnni": "avx512vnni"}
+_LLVM_NAMES = {
+    "pni": "sse3", "sse4_1": "sse4.1", "sse4_2": "sse4.2", "abm": "lzcnt", "bmi1": "bmi",
+    "avx_vnni": "avxvnni", "avx512_vnni": "avx512vnni", "avx512_bf16": "avx512bf16",
+    "avx512_fp16": "avx512fp16", "avx512_vbmi2": "avx512vbmi2",
+    "amx_tile": "amx-tile", "amx_int8": "amx-int8", "amx_bf16": "amx-bf16",
+    "asimd": "neon", "asimddp": "dotprod", "asimdhp": "fullfp16",
+}  # fmt: skip
+_ZVL = re.compile(r"zvl(\d+)b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +47,21 @@ def _features(info: str) -> frozenset[str]:
     flags = _cpuinfo_field(info, "flags") or _cpuinfo_field(info, "Features")
     if flags:
         return frozenset(_LLVM_NAMES.get(flag, flag) for flag in flags.split())
+    isa = _cpuinfo_field(info, "isa")
+    if isa:
+        return _riscv_extensions(isa)
     host = llvm.binding.get_host_cpu_features()
     return frozenset(name for name, present in host.items() if present)
+
+
+def _riscv_extensions(isa: str) -> frozenset[str]:
+    """Return the extensions that a string such as rv64imafdcv_zba_zvl256b names or implies."""
+    base, *named = isa.lower().split("_")
+    found = {*base[4:].replace("g", "imafd"), *named}
+    least = max((int(match[1]) for name in named if (match := _ZVL.fullmatch(name))), default=0)
+    least = max(least, 128 if "v" in found else 0)
+    lengths = [32 << power for power in range(12)]
+    return frozenset(found | {f"zvl{bits}b" for bits in lengths if bits <= least})
 
 
 def _size(text: str) -> int:
@@ -79,29 +101,42 @@ def describe() -> Cpu:
     )
 
 
-def _quota_v2(root: Path) -> float | None:
-    path = root / "cpu.max"
+def _quota_v2(folder: Path) -> float | None:
+    path = folder / "cpu.max"
     if not path.exists():
         return None
     quota, period = path.read_text().split()
     return None if quota == "max" else int(quota) / int(period)
 
 
-def _quota_v1(root: Path) -> float | None:
-    path = root / "cpu" / "cpu.cfs_quota_us"
+def _quota_v1(folder: Path) -> float | None:
+    path = folder / "cpu.cfs_quota_us"
     if not path.exists():
         return None
     quota = int(path.read_text())
-    period = int((root / "cpu" / "cpu.cfs_period_us").read_text())
+    period = int((folder / "cpu.cfs_period_us").read_text())
     return quota / period if quota > 0 else None
 
 
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Return how many cores' worth of time the control group allows, or None where it sets no
+def _quotas(root: Path, membership: Path) -> Iterator[float | None]:
+    """Give the quota of each control group that this process is in, groups around groups too."""
+    text = membership.read_text() if membership.exists() else "0::/"
+    for line in text.splitlines():
+        _, controllers, path = line.split(":", 2)
+        group = PurePosixPath(path.lstrip("/"))
+        if not controllers:
+            yield from (_quota_v2(root / around) for around in (group, *group.parents))
+        elif "cpu" in controllers.split(","):
+            yield from (_quota_v1(root / "cpu" / around) for around in (group, *group.parents))
+
+
+def cgroup_quota(
+    root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")
+) -> float | None:
+    """Return how many cores' worth of time the control groups allow, or None where they set no
     limit.
     """
-    quota = _quota_v2(root)
-    return quota if quota is not None else _quota_v1(root)
+    return min((quota for quota in _quotas(root, membership) if quota is not None), default=None)
 
 
 def usable_cores() -> int:

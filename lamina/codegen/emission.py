@@ -9,6 +9,7 @@ from lamina.codegen import llvm
 from lamina.codegen.target import Target
 from lamina.codegen.types import Scalar, Type, Vector, element_of, i64
 from lamina.codegen.values import Number, Value, constant, splat
+from lamina.errors import CompileError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,16 @@ class Emission:
 
     def integer(self, number: Value | int) -> Value:
         """Return `number` as an i64 value; values pass through."""
-        return number if isinstance(number, Value) else self.constant(i64, number)
+        if isinstance(number, Value):
+            if number.type != i64:
+                raise CompileError(
+                    f"{number.type} given; expected i64\nconvert it: k.convert(value, i64)"
+                )
+            return number
+        given: object = number
+        if not isinstance(given, int):
+            raise CompileError(f"{number!r} given; expected a whole number\nuse // or int(…)")
+        return self.constant(i64, number)
 
     def vector(self, scalar: Scalar) -> Vector:
         """Return the type of a full register of `scalar`."""

@@ -7,6 +7,7 @@ binding, so that a change of any of them compiles anew.
 
 import ctypes
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Hashable
 from functools import cache
@@ -26,6 +27,11 @@ Emitter = Callable[..., None]
 _ENTRY_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 _lock = threading.Lock()
 _loaded: dict[Hashable, tuple[loader.LoadedCode, dict[str, Entry]]] = {}
+if hasattr(os, "register_at_fork"):
+    # Held across a fork, so that no child finds LLVM in the middle of another thread's kernel.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def _llvmlite_version() -> bytes:

@@ -8,21 +8,22 @@ https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html
 
 import ctypes
 import mmap
+import platform
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from lamina.codegen.relocations import ARCHITECTURES, Architecture
 from lamina.errors import CompileError
 
 _ALLOCATED = 0x2
 _NO_BITS = 8
 _RELOCATIONS = 4
 _SYMBOLS = 2
-_ABSOLUTE64, _RELATIVE32, _PLT32, _RELATIVE64 = 1, 2, 4, 24
+_HEADER_BYTES = 64
+_UNWINDING = ".eh_frame"
 _CALLABLE = ("memset", "memcpy", "memmove", "syscall")
-# jmp *0(%rip), followed by the address: reaches libc from anywhere.
-_JUMP = b"\xff\x25\x00\x00\x00\x00"
-_STUB_BYTES = 16
 
 
 class _Section(NamedTuple):
@@ -80,11 +81,89 @@ def _symbols(data: bytes, sections: list[_Section]) -> list[tuple[str, _Symbol]]
     return [(_text_at(data, names + symbol.name), symbol) for symbol in found]
 
 
-def _layout(sections: list[_Section], start: int) -> tuple[dict[int, int], int]:
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An object file laid out: where its parts go, relative to where it will be run."""
+
+    data: bytes
+    architecture: Architecture
+    sections: list[_Section]
+    offsets: dict[int, int]
+    names: list[str]
+    places: list[int]
+    outside: list[str]
+    size: int
+
+    def fill(self, memory: Any, base: int, address_of: Callable[[str], int]) -> dict[str, int]:
+        """Write the image to be run at `base`; return the address of each function.
+
+        `address_of` tells where functions outside the object file are. Raises CompileError.
+        """
+        for number, name in enumerate(self.outside):
+            stub = self.architecture.jump + struct.pack("<Q", address_of(name))
+            memory[number * len(stub) : (number + 1) * len(stub)] = stub
+        for index, offset in self.offsets.items():
+            section = self.sections[index]
+            if section.kind != _NO_BITS:
+                content = self.data[section.offset : section.offset + section.size]
+                memory[offset : offset + section.size] = content
+        for section in self.sections:
+            if section.kind == _RELOCATIONS and section.info in self.offsets:
+                self._relocate(section, memory, base)
+        return {name: base + place for name, place in zip(self.names, self.places, strict=True)}
+
+    def _relocate(self, section: _Section, memory: Any, base: int) -> None:
+        rules, paired = self.architecture.rules, self.architecture.paired
+        targets: dict[int, int] = {}
+        start = self.offsets[section.info]
+        records = struct.iter_unpack("<QQq", self.data[section.offset :][: section.size])
+        for offset, info, addend in records:
+            symbol, kind = info >> 32, info & 0xFFFFFFFF
+            place, target = start + offset, self.places[symbol] + addend
+            if kind in rules:
+                targets[place] = target
+                rules[kind](memory, place, base, target)
+            elif kind in paired:
+                paired[kind](memory, place, base, targets[target] - target)
+            else:
+                raise CompileError(
+                    f"object code holds relocation {kind}, which the loader does not know"
+                )
+
+
+def lay_out(data: bytes) -> Image:
+    """Return the image of an object file; raises CompileError for another architecture's."""
+    architecture = _architecture(data)
+    sections = _sections(data)
+    symbols = _symbols(data, sections)
+    outside = sorted({name for name, symbol in symbols if symbol.section == 0 and name})
+    stub_bytes = len(architecture.jump) + 8
+    offsets, size = _layout(data, sections, len(outside) * stub_bytes)
+    stubs = {name: number * stub_bytes for number, name in enumerate(outside)}
+    names = [name for name, _ in symbols]
+    places = [
+        stubs.get(name, offsets.get(symbol.section, 0) + symbol.value) for name, symbol in symbols
+    ]
+    return Image(data, architecture, sections, offsets, names, places, outside, size)
+
+
+def _architecture(data: bytes) -> Architecture:
+    if len(data) < _HEADER_BYTES or data[:6] != b"\x7fELF\x02\x01":
+        raise CompileError("object code is no ELF file of 64 bits; expected what LLVM emits")
+    (machine,) = struct.unpack_from("<H", data, 18)
+    if machine not in ARCHITECTURES:
+        known = ", ".join(row.name for row in ARCHITECTURES.values())
+        raise CompileError(f"object code is for machine {machine}; the loader knows {known}")
+    return ARCHITECTURES[machine]
+
+
+def _layout(data: bytes, sections: list[_Section], start: int) -> tuple[dict[int, int], int]:
+    (names,) = struct.unpack_from("<H", data, 62)
     offsets: dict[int, int] = {}
     end = start
     for index, section in enumerate(sections):
-        if section.flags & _ALLOCATED:
+        name = _text_at(data, sections[names].offset + section.name)
+        if section.flags & _ALLOCATED and name != _UNWINDING:
             align = max(section.align, 1)
             end = -(-end // align) * align
             offsets[index] = end
@@ -99,33 +178,6 @@ def _libc_address(name: str) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
-def _write_stubs(memory: mmap.mmap, names: list[str]) -> dict[str, int]:
-    for number, name in enumerate(names):
-        stub = _JUMP + struct.pack("<Q", _libc_address(name))
-        memory[number * _STUB_BYTES : number * _STUB_BYTES + len(stub)] = stub
-    return {name: number * _STUB_BYTES for number, name in enumerate(names)}
-
-
-def _relocate(memory: mmap.mmap, base: int, place: int, kind: int, target: int) -> None:
-    if kind == _ABSOLUTE64:
-        struct.pack_into("<Q", memory, place, base + target)
-    elif kind in (_RELATIVE32, _PLT32):
-        struct.pack_into("<i", memory, place, target - place)
-    elif kind == _RELATIVE64:
-        struct.pack_into("<q", memory, place, target - place)
-    else:
-        raise CompileError(f"object code holds relocation {kind}, which the loader does not know")
-
-
-def _relocate_section(
-    data: bytes, section: _Section, places: list[int], memory: mmap.mmap, base: int, start: int
-) -> None:
-    for record in range(section.offset, section.offset + section.size, 24):
-        offset, info, addend = struct.unpack_from("<QQq", data, record)
-        symbol, kind = info >> 32, info & 0xFFFFFFFF
-        _relocate(memory, base, start + offset, kind, places[symbol] + addend)
-
-
 def _protect(base: int, size: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -135,23 +187,12 @@ def _protect(base: int, size: int) -> None:
 
 def load(data: bytes) -> LoadedCode:
     """Return the code of an object file, in memory and ready to call; raises CompileError."""
-    sections = _sections(data)
-    symbols = _symbols(data, sections)
-    outside = sorted({name for name, symbol in symbols if symbol.section == 0 and name})
-    offsets, size = _layout(sections, len(outside) * _STUB_BYTES)
-    memory = mmap.mmap(-1, max(size, 1), prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    image = lay_out(data)
+    here = platform.machine().lower().replace("amd64", "x86_64")
+    if image.architecture.name != here:
+        raise CompileError(f"object code is for {image.architecture.name}; this machine is {here}")
+    memory = mmap.mmap(-1, max(image.size, 1), prot=mmap.PROT_READ | mmap.PROT_WRITE)
     base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    stubs = _write_stubs(memory, outside)
-    for index, offset in offsets.items():
-        section = sections[index]
-        if section.kind != _NO_BITS:
-            memory[offset : offset + section.size] = data[section.offset :][: section.size]
-    places = [
-        stubs.get(name, offsets.get(symbol.section, 0) + symbol.value) for name, symbol in symbols
-    ]
-    for section in sections:
-        if section.kind == _RELOCATIONS and section.info in offsets:
-            _relocate_section(data, section, places, memory, base, offsets[section.info])
+    symbols = image.fill(memory, base, _libc_address)
     _protect(base, len(memory))
-    named = zip(symbols, places, strict=True)
-    return LoadedCode(memory, base, {name: base + place for (name, _), place in named if name})
+    return LoadedCode(memory, base, symbols)

@@ -92,7 +92,7 @@ class Memory(Control, Shuffles, Conversions):
 
     def _masks(self, scalar: Scalar) -> bool:
         """Return whether the target has masked loads and stores of `scalar`s."""
-        return self.target.has_masks and (scalar.bits >= 32 or self.target.has("avx512bw"))
+        return self.target.has_masks and (scalar.bits >= 32 or self.target.has_byte_masks)
 
     def _masked(self, what: str, kind: Type, result: Any, parameters: list[Any]) -> Any:
         return self.intrinsic(f"llvm.masked.{what}.{suffix(kind)}.p0", result, parameters)

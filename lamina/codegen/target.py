@@ -1,71 +1,41 @@
-"""SIMD targets as a table of frozen data; the kernel language knows no instruction set but these
-rows.
-"""
+"""Which targets there are, and which of them kernels are compiled for on this machine."""
 
 import platform
 import sys
-from dataclasses import dataclass, replace
 from functools import cache
 
 from lamina.codegen import cpu
-from lamina.codegen.types import Scalar
+from lamina.codegen.relocations import ARCHITECTURES
+from lamina.codegen.targets import arm, riscv, webassembly, x86
+from lamina.codegen.targets.description import Target
+from lamina.codegen.targets.x86 import AVX2, AVX512, SCALAR, SSE42
 from lamina.config import settings
 from lamina.errors import ArgumentError
 
+__all__ = [
+    "AVX2",
+    "AVX512",
+    "SCALAR",
+    "SSE42",
+    "TARGETS",
+    "Target",
+    "choose_target",
+    "compiles_here",
+    "host_target",
+    "runs_here",
+]
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An instruction set: what LLVM is told, and what kernels may count on."""
-
-    name: str
-    arch: str
-    cpu: str
-    features: tuple[str, ...]
-    vector_bytes: int
-    registers: int
-    has_fma: bool
-    has_masks: bool
-    has_rounding: bool
-
-    def has(self, *features: str) -> bool:
-        """Return whether the instruction set has all of `features`, in LLVM's words."""
-        return set(features) <= set(self.features)
-
-    def lanes(self, scalar: Scalar) -> int:
-        """Return how many `scalar`s one vector register holds (1 where there are no vectors)."""
-        return max(1, self.vector_bytes // scalar.bytes)
+_LOADABLE = {row.name for row in ARCHITECTURES.values()}
+# Of one architecture, the last that runs is the best.
+TARGETS = {
+    target.name: target
+    for rows in (x86.TARGETS, arm.TARGETS, riscv.TARGETS, webassembly.TARGETS)
+    for target in rows
+}
 
 
-SCALAR = Target(
-    "scalar", "x86_64", "x86-64", (), 0, 16, has_fma=False, has_masks=False, has_rounding=False
-)
-SSE42 = replace(
-    SCALAR,
-    name="sse4.2",
-    cpu="x86-64-v2",
-    features=("sse4.2",),
-    vector_bytes=16,
-    has_rounding=True,
-)
-AVX2 = replace(
-    SSE42,
-    name="avx2",
-    cpu="x86-64-v3",
-    features=("avx2", "fma", "f16c"),
-    vector_bytes=32,
-    has_fma=True,
-    has_masks=True,
-)
-AVX512 = replace(
-    AVX2,
-    name="avx512",
-    cpu="x86-64-v4",
-    features=("avx512f", "avx512vl", "avx512dq", "avx512bw", "avx512cd", "fma", "f16c"),
-    vector_bytes=64,
-    registers=32,
-)
-
-TARGETS = {target.name: target for target in (SCALAR, SSE42, AVX2, AVX512)}
+def _archs() -> str:
+    return ", ".join(sorted({target.arch for target in TARGETS.values()}))
 
 
 def runs_here(target: Target) -> bool:
@@ -86,7 +56,7 @@ def choose_target(name: str | None) -> Target:
     names = ", ".join(target.name for target in usable)
     if name is None and not usable:
         arch = cpu.describe().arch
-        raise ArgumentError(f"processor {arch!r} has no target in Lamina; expected x86_64")
+        raise ArgumentError(f"processor {arch!r} has no target in Lamina; expected {_archs()}")
     if name is None:
         return usable[-1]
     if name not in TARGETS:
@@ -104,7 +74,7 @@ def compiles_here() -> bool:
     True
     """
     here = platform.machine().lower().replace("amd64", "x86_64")
-    return sys.platform == "linux" and any(target.arch == here for target in TARGETS.values())
+    return sys.platform == "linux" and here in _LOADABLE
 
 
 @cache

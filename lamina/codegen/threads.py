@@ -89,6 +89,7 @@ class Team:
     def __init__(self, size: int) -> None:
         self.size = size
         self._workers: list[int] = []
+        self._ready = 0  # how many of them the native half knows of
         self._arguments: list[ctypes.Array[ctypes.c_int64]] = []
         self._block = _Memory(BLOCK_BYTES)
         self._scratch = _NO_SCRATCH
@@ -96,7 +97,13 @@ class Team:
         self._is_open = True
 
     def run(
-        self, entry: Entry, arguments: int, scratch_bytes: int, *, threads: int, together: bool
+        self,
+        entry: Entry,
+        arguments: int | bytes,
+        scratch_bytes: int,
+        *,
+        threads: int,
+        together: bool,
     ) -> None:
         """Call `entry` on this thread and up to `threads` − 1 workers."""
         own = _scratch.reserve(scratch_bytes)
@@ -104,7 +111,7 @@ class Team:
         if helpers < 1 and not together:
             entry(arguments, own)
             return
-        if helpers > len(self._workers) and self._is_open:
+        if helpers > self._ready and self._is_open:
             self._grow()
         shared = self._scratch
         if shared.count < helpers or shared.stride < scratch_bytes:
@@ -127,20 +134,23 @@ class Team:
         with self._changing:
             if not self._is_open:
                 return
-            places = self.size - 1
-            _native().resize(self._block.address, places, len(self._workers))
+            places, refused = self.size - 1, None
+            _native().resize(self._block.address, places, self._ready)
             try:
                 while len(self._workers) < places:
                     self._workers.append(self._started(len(self._workers)))
             except OSError as error:
-                wanted, self.size = self.size, len(self._workers) + 1
-                warnings.warn(
-                    f"the team has {self.size} of {wanted} threads: {error}; raise the limit on "
-                    f"threads, or ask for fewer: set_num_threads({self.size})",
-                    RuntimeWarning,
-                    stacklevel=4,
-                )
+                refused = error
             _native().resize(self._block.address, places, len(self._workers))
+            self._ready = len(self._workers)
+            self.size = self._ready + 1
+        if refused is not None:
+            warnings.warn(
+                f"the team has {self.size} of {places + 1} threads: {refused}; raise the limit on "
+                f"threads, or ask for fewer: set_num_threads({self.size})",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def _started(self, number: int) -> int:
         """Return the handle of a new worker; what it reads lives as long as the team."""
@@ -171,6 +181,7 @@ class Team:
             return
         # Forgotten first: if Ctrl-C comes in between, a worker too many does no harm.
         del self._workers[keep:]
+        self._ready = min(self._ready, keep)
         _native().resize(self._block.address, keep, keep)
         for worker in leaving:
             native_thread.join(worker)
@@ -210,7 +221,12 @@ def set_num_threads(count: int) -> None:
 
 
 def run(
-    entry: Entry, arguments: int, scratch_bytes: int, *, threads: int, together: bool = False
+    entry: Entry,
+    arguments: int | bytes,
+    scratch_bytes: int,
+    *,
+    threads: int,
+    together: bool = False,
 ) -> None:
     """Call `entry(arguments, scratch)` on up to `threads` threads of the team, the caller's
     included, and return when all are back.

@@ -19,6 +19,9 @@ class Scalar:
     is_float: bool
     is_signed: bool = True
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def bytes(self) -> int:
         return self.bits // 8
@@ -46,6 +49,9 @@ class Vector:
     element: Scalar
     lanes: int
 
+    def __str__(self) -> str:
+        return f"{self.element}×{self.lanes}"
+
     def llvm_type(self) -> Any:
         return llvm.ir.VectorType(self.element.llvm_type(), self.lanes)
 
@@ -55,6 +61,9 @@ class Pointer:
     """The address of scalars that lie one after the other."""
 
     element: Scalar
+
+    def __str__(self) -> str:
+        return f"pointer to {self.element}"
 
     def llvm_type(self) -> Any:
         return llvm.ir.PointerType()

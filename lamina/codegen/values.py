@@ -7,6 +7,7 @@ and a scalar meeting a vector is copied to all lanes.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,18 +110,41 @@ class Value:
         """Return the truth of `self != other`, lane by lane: a NaN differs from all."""
         return compare("!=", self, other)
 
+    def __bool__(self) -> bool:
+        raise CompileError(
+            f"a run-time {self.type} has no truth while the kernel is written\n"
+            "branch in the kernel: k.when(…), k.either(…) or k.select(…); k.both for `and`"
+        )
+
+    def __index__(self) -> int:
+        raise CompileError(
+            f"a number known when the kernel is written is needed; this {self.type} is a run-time "
+            "value\nloop in the kernel: with k.loop(n) as turn"
+        )
+
+    def __iter__(self) -> Iterator[Value]:
+        raise CompileError(
+            f"a run-time {self.type} has no items to go through\n"
+            "take lanes with k.lane(vector, number), elements with k.loop"
+        )
+
     def __getitem__(self, index: Value | Number) -> Value:
         return self.load(index)
 
     def __setitem__(self, index: Value | Number, value: Value | Number) -> None:
         self.store(index, value)
 
-    def load(self, index: Value | Number = 0, *, lanes: int | None = None) -> Value:
-        """Return the scalar at `index`, or the vector of `lanes` scalars that starts there."""
+    def load(
+        self, index: Value | Number = 0, *, lanes: int | None = None, align: int | None = None
+    ) -> Value:
+        """Return the scalar at `index`, or the vector of `lanes` scalars that starts there.
+
+        `align` promises that the address is a multiple of so many bytes.
+        """
         scalar = element_of(self.type)
         loaded: Type = scalar if lanes is None else Vector(scalar, lanes)
         place = _offset(self, index)
-        ir = self.emit.load(place.ir, typ=loaded.llvm_type(), align=scalar.bytes)
+        ir = self.emit.load(place.ir, typ=loaded.llvm_type(), align=align or scalar.bytes)
         return Value(self.emit, ir, loaded)
 
     def store(self, index: Value | Number, value: Value | Number) -> None:
@@ -129,7 +153,10 @@ class Value:
         if not isinstance(value, Value):
             value = constant(self.emit, scalar, value)
         if element_of(value.type) != scalar:
-            raise CompileError(f"store: cannot put {value.type} where {scalar.name} lies")
+            raise CompileError(
+                f"store: cannot put {value.type} where {scalar} lies\n"
+                f"convert it: k.convert(value, {scalar})"
+            )
         self.emit.store(value.ir, _offset(self, index).ir, align=scalar.bytes)
 
 
@@ -142,7 +169,13 @@ def constant(emit: Any, type_: Type, number: Number) -> Value:
 
 
 def _native(scalar: Scalar, number: Number) -> Number:
-    return float(number) if scalar.is_float else int(number)
+    if scalar.is_float:
+        return float(number)
+    if number != int(number):
+        raise CompileError(
+            f"{number!r} meets {scalar}\ngive a whole number, or convert the {scalar}"
+        )
+    return int(number)
 
 
 def _bits_of_half(scalar: Scalar, number: Number) -> int:
@@ -178,7 +211,7 @@ def _matched(a: Value, b: Value | Number) -> tuple[Value, Value]:
     if isinstance(b.type, Vector) and isinstance(a.type, Scalar):
         a = splat(a, b.type.lanes)
     if a.type != b.type:
-        raise CompileError(f"operands of {a.type} and {b.type} do not meet; convert one of them")
+        raise CompileError(f"operands of {a.type} and {b.type} do not meet\nconvert one of them")
     return a, b
 
 
@@ -186,7 +219,7 @@ def _arithmetic(symbol: str, left: Value, right: Value | Number) -> Value:
     a, b = _matched(left, right)
     scalar = element_of(a.type)
     if scalar.is_half:
-        raise CompileError(f"{symbol} is not defined for {scalar.name}; convert it to f32 first")
+        raise CompileError(f"{symbol} is not defined for {scalar}\nconvert it to f32 first")
     table = _FLOAT if scalar.is_float else _INTEGER if scalar.is_signed else _UNSIGNED
     if symbol not in table:
         raise CompileError(f"{symbol} is not defined for {scalar.name}")
@@ -198,7 +231,7 @@ def compare(symbol: str, left: Value, right: Value | Number) -> Value:
     a, b = _matched(left, right)
     scalar = element_of(a.type)
     if scalar.is_half:
-        raise CompileError(f"{symbol} is not defined for {scalar.name}; convert it to f32 first")
+        raise CompileError(f"{symbol} is not defined for {scalar}\nconvert it to f32 first")
     if scalar.is_float:
         emit = a.emit.fcmp_unordered if symbol == "!=" else a.emit.fcmp_ordered
     else:
@@ -208,7 +241,10 @@ def compare(symbol: str, left: Value, right: Value | Number) -> Value:
 
 def _offset(pointer: Value, index: Value | Number) -> Value:
     if not isinstance(pointer.type, Pointer):
-        raise CompileError(f"{pointer.type} is no pointer; only pointers are indexed")
+        raise CompileError(
+            f"{pointer.type} is no pointer; only pointers are indexed\n"
+            "make one of an address: k.pointer_at(address, scalar)"
+        )
     if not isinstance(index, Value):
         if index == 0:
             return pointer

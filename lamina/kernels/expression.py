@@ -219,7 +219,8 @@ def _levelled(k: Builder, node: Apply, given: Sequence[Value | None]) -> list[Va
     """Return operands with numbers typed, 16-bit floats widened and scalars spread over lanes."""
     known = [value for value in given if value is not None]
     # In a choice the condition's type says nothing about the numbers chosen from.
-    like = given[1] or given[2] if node.function == "where" else next(iter(known), None)
+    chosen = given[1:] if node.function == "where" else given
+    like = next((value for value in chosen if value is not None), None)
     like = like if like is None else _widened(k, like)
     lanes = max((v.type.lanes for v in known if isinstance(v.type, Vector)), default=0)
     levelled = []

@@ -5,10 +5,10 @@ import ctypes
 import ml_dtypes
 import numpy as np
 import pytest
+from usable_targets import USABLE
 
 from lamina.codegen import jit
 from lamina.codegen.builder import KernelModule
-from lamina.codegen.target import TARGETS, runs_here
 from lamina.codegen.types import (
     Pointer,
     Scalar,
@@ -27,7 +27,6 @@ from lamina.codegen.types import (
 )
 from lamina.errors import CompileError
 
-USABLE = [target for target in TARGETS.values() if runs_here(target)]
 WHOLE = {"args": Pointer(i64), "scratch": Pointer(i8)}
 NUMPY = {
     "f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64": np.float64,

@@ -22,7 +22,7 @@ def test_unknown_target():
 
 
 def test_target_that_the_processor_lacks(monkeypatch):
-    plain = cpu.Cpu("old", "x86_64", frozenset({"sse4.2"}), 1, 0, 0, 0)
+    plain = cpu.Cpu("old", "x86_64", frozenset(target.SSE42.features), 1, 0, 0, 0)
     monkeypatch.setattr(cpu, "describe", lambda: plain)
     assert target.choose_target(None).name == "sse4.2"
     with pytest.raises(ArgumentError, match=r"lacks it; set one of scalar, sse4\.2"):
@@ -43,21 +43,31 @@ def test_description():
     assert here.cores == os.cpu_count()
 
 
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 0.5),
-        ({}, None),
-    ],
-)
-def test_cgroup_quota(tmp_path, files, quota):
-    (tmp_path / "cpu").mkdir()
+V1 = "5:cpuacct,cpu:/job\n2:memory:/"
+QUOTAS = {
+    "v2": ("0::/", {"cpu.max": "150000 100000\n"}, 1.5),
+    "v2, none": ("0::/", {"cpu.max": "max 100000\n"}, None),
+    "v2, inside others": (
+        "0::/a/b",
+        {"a/b/cpu.max": "max 100000", "a/cpu.max": "200000 100000", "cpu.max": "400000 100000"},
+        2.0,
+    ),
+    "v2, seen from inside a container": ("0::/docker/1", {"cpu.max": "300000 100000"}, 3.0),
+    "v1, none": (V1, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+    "v1": (V1, {"cpu/job/cpu.cfs_quota_us": "50000", "cpu/job/cpu.cfs_period_us": "100000"}, 0.5),
+    "nothing": ("0::/", {}, None),
+}
+
+
+@pytest.mark.parametrize(("groups", "files", "quota"), QUOTAS.values(), ids=QUOTAS.keys())
+def test_cgroup_quota(tmp_path, groups, files, quota):
+    membership = tmp_path / "membership"
+    membership.write_text(groups)
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert cpu.cgroup_quota(tmp_path) == quota
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert cpu.cgroup_quota(tmp_path / "root", membership) == quota
 
 
 def test_quota_cuts_the_cores(monkeypatch):

@@ -188,6 +188,24 @@ def test_a_fork_while_another_thread_works():
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 5
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_while_another_thread_compiles():
+    """The child must not inherit a lock that nobody in it will give back."""
+    compiling = threading.Event()
+
+    def compile_slowly():
+        with jit._lock:
+            compiling.set()
+            time.sleep(0.2)
+
+    caller = threading.Thread(target=compile_slowly)
+    caller.start()
+    compiling.wait()
+    child = fork_and_compute()
+    caller.join()
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def fork_and_compute():
     child = os.fork()
     if child == 0:

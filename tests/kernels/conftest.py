@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from usable_targets import USABLE
 
 from lamina.codegen import target, threads
 from lamina.kernels import elementwise
 from lamina.kernels.convolution import entry
 from lamina.kernels.gemm import contract, product
-
-USABLE = [name for name, row in target.TARGETS.items() if target.runs_here(row)]
 
 
 def forget_target() -> None:
@@ -20,13 +19,15 @@ def forget_target() -> None:
         cached.cache_clear()
 
 
-@pytest.fixture(params=USABLE)
+@pytest.fixture(params=USABLE, ids=lambda target: target.name)
 def each_target(request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a target that kernels are compiled for while the test runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(target, "settings", replace(target.settings, target=request.param))
+        chosen = request.param
+        patch.setitem(target.TARGETS, chosen.name, chosen)
+        patch.setattr(target, "settings", replace(target.settings, target=chosen.name))
         forget_target()
-        yield request.param
+        yield chosen.name
     forget_target()
 
 

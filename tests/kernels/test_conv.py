@@ -66,26 +66,32 @@ def check(x, w, out, stride, padding, dilation, input_dilation, groups=1, batch_
     for strategy in strategies(*operands, **named):
         out[...] = np.nan
         conv(*operands, **named, strategy=strategy)
-        allowed = allowance(strategy, magnitude, x, w, groups)
+        allowed = allowance(strategy, magnitude, x, w, groups, batch_groups)
         assert error_in_roundings(out, want, allowed) <= 1, (strategy, options)
 
 
-def allowance(strategy, magnitude, x, w, groups):
+def allowance(strategy, magnitude, x, w, groups, batch_groups):
     """How many roundings each result may be off."""
+    if strategy == "winograd gradient":
+        tiles = len(w[0]) * np.prod([-(-size // 4) for size in w.shape[2:]])
+        return TRANSFORMS[4].gradient_error_bound(tiles) * peak_sums(x, w, groups, batch_groups)
     if strategy.startswith("winograd"):
         transform = TRANSFORMS[int(strategy[-1])]
-        return transform.error_bound(w.shape[1]) * peak_sums(x, w, groups)
+        return transform.error_bound(w.shape[1]) * peak_sums(x, w, groups, batch_groups)
     # A sum of n products in any order: n roundings each of products and sums.
     return (2 * np.prod(w.shape[1:]) + 2) * magnitude
 
 
-def peak_sums(x, w, groups):
+def peak_sums(x, w, groups=1, batch_groups=1):
     """For each image and output channel: Σ_c ‖w_c‖₁ · max |x_c|."""
     axes = tuple(range(2, x.ndim))
-    peaks = np.abs(x).max(axes).reshape(len(x), groups, -1).astype("f8")
-    norms = np.abs(w).sum(axes).reshape(groups, -1, w.shape[1]).astype("f8")
-    sums = np.einsum("ngc,goc->ngo", peaks, norms)
-    return sums.reshape(len(x), len(w), *(1,) * len(axes))
+    parts = groups * batch_groups
+    peaks = np.abs(x).max(axes).astype("f8")
+    peaks = peaks.reshape(batch_groups, len(x) // batch_groups, groups, w.shape[1]).swapaxes(1, 2)
+    peaks = peaks.reshape(parts, -1, w.shape[1])
+    norms = np.abs(w).sum(axes).reshape(parts, -1, w.shape[1]).astype("f8")
+    sums = np.einsum("gnc,goc->ngo", peaks, norms)
+    return sums.reshape(sums.shape[0], len(w), *(1,) * len(axes))
 
 
 def random_case(random):

@@ -10,10 +10,12 @@ from lamina.kernels.convolution.problem import Problem
 from lamina.kernels.convolution.row_by_row import ROW_BY_ROW
 from lamina.kernels.convolution.strategy import Strategy
 from lamina.kernels.convolution.winograd import WINOGRAD
+from lamina.kernels.convolution.winograd_gradient import WINOGRAD_GRADIENT
 
 # Where costs are equal the first one is taken; the last one applies to everything.
 STRATEGIES = (
-    DEPTHWISE, ROW_BY_ROW, CORRELATION, *WINOGRAD, DIRECT, DIRECT_UNBLOCKED, IM2COL, PADDED,
+    DEPTHWISE, ROW_BY_ROW, CORRELATION, *WINOGRAD, WINOGRAD_GRADIENT, DIRECT, DIRECT_UNBLOCKED,
+    IM2COL, PADDED,
 )  # fmt: skip
 
 

@@ -13,9 +13,8 @@ from lamina.codegen.types import Scalar
 # Products that a tile sums before another tile begins: their weights stay in the first cache.
 STEPS = 256
 # Heights of a tile in pixels that are compiled: all that an even cut of many pixels gives. Only the
-# last tile of a band may be computed with a greater one.
-_HEIGHTS = {"avx512": (2, 4, 7, 8, 9, 10, 11, 12, 13, 14), "scalar": (1,)}
-_COMMON_HEIGHTS = (2, 4, 5, 6)
+# last tile of a band may be computed with a greater one. By number of vector registers.
+_HEIGHTS = {32: (2, 4, 7, 8, 9, 10, 11, 12, 13, 14), 16: (2, 4, 5, 6), 0: (1,)}
 _LEAST_BLOCK = 8
 
 
@@ -48,4 +47,5 @@ def tiling_for(target: Target, scalar: Scalar, block: int) -> Tiling:
     """Return the tiling of a target for an input with `block` channels side by side."""
     lanes = target.lanes(scalar)
     panel = max(channel_block(target, scalar), 2 * lanes)
-    return Tiling(block, lanes, panel, _HEIGHTS.get(target.name, _COMMON_HEIGHTS))
+    heights = _HEIGHTS[target.registers if target.vector_bytes else 0]
+    return Tiling(block, lanes, panel, heights)

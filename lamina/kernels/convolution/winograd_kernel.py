@@ -7,8 +7,8 @@ whose length only the number of channels decides, and tiles share no sum: the sa
 however the work is cut.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -18,7 +18,6 @@ from lamina.codegen.types import Pointer, Type, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.winograd_stages import (
     CHANNEL_BLOCK,
-    LONGEST_RUN,
     SET_SKEW,
     Shapes,
     emit_input,
@@ -28,6 +27,7 @@ from lamina.kernels.convolution.winograd_stages import (
     emit_weights,
     emit_write,
 )
+from lamina.kernels.convolution.winograd_tiles import Run, call_for_height, even_groups, runs
 from lamina.kernels.convolution.winograd_transforms import TRANSFORMS
 from lamina.kernels.gemm.tiles import tile_for
 from lamina.kernels.scalars import SCALARS
@@ -85,17 +85,6 @@ def scratch_bytes(s: Shapes, block_tiles: int, k_blocks: int) -> int:
     """Return how much scratch memory a thread needs."""
     v = k_blocks * s.points * (block_tiles * CHANNEL_BLOCK + SET_SKEW)
     return v_start(s, block_tiles) + v * s.scalar.bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Neighbouring tiles of one row: the number of the first in its block, its place, how many."""
-
-    first: Value
-    image: Value
-    row: Value
-    column: Value
-    tiles: Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,19 +148,9 @@ class _Chunk:
         u = self.at("u") + number * s.weight_block
         self._transform_weights(panel * s.panel, channel, count, u)
 
-    @contextmanager
-    def _runs(self) -> Iterator[_Run]:
-        """Go through the tiles of the block, a run of neighbours at a time."""
-        k = self.k
-        at = k.cell(i64, 0)
-        with k.repeat_while(lambda: at.get() < self.tiles):
-            tile = self.start + at.get()
-            column, line = tile % self.get("tile_columns"), tile // self.get("tile_columns")
-            row, image = line % self.get("tile_rows"), line // self.get("tile_rows")
-            left = k.minimum(self.get("tile_columns") - column, self.tiles - at.get())
-            tiles = k.minimum(left, LONGEST_RUN)
-            yield _Run(at.get(), image, row, column, tiles)
-            at.set(at.get() + tiles)
+    def _runs(self) -> AbstractContextManager[Run]:
+        lines = (self.get("tile_rows"), self.get("tile_columns"))
+        return runs(self.k, self.start, self.tiles, *lines)
 
     def _transform_tiles(self) -> None:
         k, s = self.k, self.s
@@ -183,9 +162,10 @@ class _Chunk:
             k.call(
                 self.stages.patch, image + channel.index * self.get("x_channel"),
                 self.get("x_channel"), self.get("x_row"), self.get("channels") - channel.index,
-                run.row * outputs - self.get("top"), run.column * outputs - self.get("left"),
-                run.tiles * outputs + (s.transform.size - outputs),
-                self.get("height"), self.get("width"), self.patch,
+                run.row * outputs - self.get("top"), k.integer(s.transform.size),
+                run.column * outputs - self.get("left"),
+                run.tiles * outputs + (s.transform.size - outputs), self.get("height"),
+                self.get("width"), self.patch,
             )  # fmt: skip
             block, place = channel.index // self.get("k_block"), channel.index % self.get("k_block")
             v = self.v + (block * s.points * self.v_pitch + run.first * CHANNEL_BLOCK + place)
@@ -222,19 +202,10 @@ class _Chunk:
         self.k.call(self.stages.weights, w, *strides, left, count, u, self.spare)
 
     def _multiply_place(self, count: Value, v: Value, u: Value, m: Value, adds: Value) -> None:
-        """Multiply at one place, in groups of tiles that are as equal as they can be."""
-        k, rows = self.k, self.s.rows
-        groups = (self.tiles + (rows - 1)) // rows
-        height, higher = self.tiles // groups, self.tiles % groups
-        with k.loop(groups) as group:
-            first = group.index * height + k.minimum(group.index, higher)
-            here = height + k.select(group.index < higher, k.integer(1), k.integer(0))
-            for number, function in self.stages.multiply.items():
-                with k.when(here.equals(number)):
-                    k.call(
-                        function, count, v + first * CHANNEL_BLOCK, u, m + first * self.s.panel,
-                        adds,
-                    )  # fmt: skip
+        """Multiply at one place, a group of tiles after the other."""
+        with even_groups(self.k, self.tiles, self.s.rows) as (first, height):
+            place = (v + first * CHANNEL_BLOCK, u, m + first * self.s.panel)
+            call_for_height(self.k, self.stages.multiply, height, count, *place, adds)
 
     def _write_results(self, output: Value, lane: int) -> None:
         k, s = self.k, self.s
@@ -265,9 +236,12 @@ def emit_winograd(module: KernelModule, dtype: str, outputs: int) -> None:
     s = shapes(module.target, dtype, outputs)
     stages = _Stages(
         patch=emit_patch(module, s),
-        input=emit_input(module, s),
+        input=emit_input(module, s, CHANNEL_BLOCK),
         weights=emit_weights(module, s),
-        multiply={height: emit_multiply(module, s, height) for height in range(1, s.rows + 1)},
+        multiply={
+            height: emit_multiply(module, s, height, CHANNEL_BLOCK, 1)
+            for height in range(1, s.rows + 1)
+        },
         output=emit_output(module, s),
         write=emit_write(module, s),
     )

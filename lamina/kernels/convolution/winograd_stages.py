@@ -59,21 +59,21 @@ class Shapes:
 
 
 def emit_patch(module: KernelModule, s: Shapes) -> Function:
-    """Define `_patch(x, channel, row, left, top, start, columns, height, width, patch)`.
+    """Define `_patch(x, channel, row, left, top, lines, start, columns, height, width, patch)`.
 
-    Copies places [top, top + size) × [start, start + columns) of `left` channels to `patch`, zeros
+    Copies places [top, top + lines) × [start, start + columns) of `left` channels to `patch`, zeros
     where that is outside the image; lanes past `left` hold a copy of the last channel.
     """
     parameters: dict[str, Type] = {
-        "x": Pointer(s.scalar), "channel": i64, "row": i64, "left": i64, "top": i64, "start": i64,
-        "columns": i64, "height": i64, "width": i64, "patch": Pointer(s.scalar),
+        "x": Pointer(s.scalar), "channel": i64, "row": i64, "left": i64, "top": i64, "lines": i64,
+        "start": i64, "columns": i64, "height": i64, "width": i64, "patch": Pointer(s.scalar),
     }  # fmt: skip
     with module.function("_patch", parameters, inline="never") as opened:
-        k, x, channel, row, left, top, start, columns, height, width, patch = opened
+        k, x, channel, row, left, top, lines, start, columns, height, width, patch = opened
         planes = [x + k.minimum(left - 1, lane) * channel for lane in range(s.lanes)]
         low = k.maximum(start, 0)
         count = k.minimum(width, start + columns) - low
-        with k.loop(s.transform.size) as turn:
+        with k.loop(lines) as turn:
             here, line = top + turn.index, patch + turn.index * s.patch_pitch
             is_inside = k.both(k.both(here > -1, here < height), count > 0)
             with k.either(is_inside) as (inside, outside):
@@ -108,10 +108,10 @@ def _turn_line(k: Builder, s: Shapes, sources: list[Value], line: Value, count: 
                 line.store(place * s.lanes, column)
 
 
-def emit_input(module: KernelModule, s: Shapes) -> Function:
+def emit_input(module: KernelModule, s: Shapes, tile_pitch: int) -> Function:
     """Define `_input(patch, tiles, v, pitch, spare)`: B·d·Bᵀ of each tile of a run.
 
-    The places of a tile lie `pitch` apart in v, tiles CHANNEL_BLOCK.
+    The places of a tile lie `pitch` apart in v, tiles `tile_pitch`.
     """
     parameters: dict[str, Type] = {
         "patch": Pointer(s.scalar), "tiles": i64, "v": Pointer(s.scalar), "pitch": i64,
@@ -122,24 +122,24 @@ def emit_input(module: KernelModule, s: Shapes) -> Function:
         k, patch, tiles, v, pitch, spare = opened
         with k.loop(tiles) as tile:
             source = patch + tile.index * (s.transform.outputs * lanes)
-            target = v + tile.index * CHANNEL_BLOCK
+            target = v + tile.index * tile_pitch
             with k.loop(size) as column:
                 here = source + column.index * lanes
-                found = s.transform.input(k, _loaded(here, s.patch_pitch, size, lanes))
-                _store_apart(spare + column.index * lanes, found, size * lanes)
+                found = s.transform.input(k, loaded(here, s.patch_pitch, size, lanes))
+                store_apart(spare + column.index * lanes, found, size * lanes)
             with k.loop(size) as row:
                 here = spare + row.index * (size * lanes)
-                found = s.transform.input(k, _loaded(here, lanes, size, lanes))
-                _store_apart(target + row.index * pitch * size, found, pitch)
+                found = s.transform.input(k, loaded(here, lanes, size, lanes))
+                store_apart(target + row.index * pitch * size, found, pitch)
         handle: Function = k.handle
     return handle
 
 
-def _loaded(source: Value, pitch: int, count: int, lanes: int) -> list[Value]:
+def loaded(source: Value, pitch: int, count: int, lanes: int) -> list[Value]:
     return [source.load(number * pitch, lanes=lanes) for number in range(count)]
 
 
-def _store_apart(target: Value, values: Sequence[Value], pitch: Value | int) -> None:
+def store_apart(target: Value, values: Sequence[Value], pitch: Value | int) -> None:
     for number, value in enumerate(values):
         (target + pitch * number).store(0, value)
 
@@ -198,7 +198,7 @@ def _gathered(
         there = row * (tap // TAPS) + column * (tap % TAPS)
         for lane, source in enumerate(sources):
             spare[tap * s.lanes + lane] = source[there]
-    return _loaded(spare, s.lanes, TAPS * TAPS, s.lanes)
+    return loaded(spare, s.lanes, TAPS * TAPS, s.lanes)
 
 
 def _transform_weights(
@@ -207,17 +207,19 @@ def _transform_weights(
     size = s.transform.size
     for column in range(TAPS):
         found = s.transform.weights(k, taps[column::TAPS])
-        _store_apart(spare + column * s.lanes, found, TAPS * s.lanes)
+        store_apart(spare + column * s.lanes, found, TAPS * s.lanes)
     with k.loop(size) as row:
         here = spare + row.index * (TAPS * s.lanes)
-        found = s.transform.weights(k, _loaded(here, s.lanes, TAPS, s.lanes))
-        _store_apart(target + row.index * (size * s.weight_pitch), found, s.weight_pitch)
+        found = s.transform.weights(k, loaded(here, s.lanes, TAPS, s.lanes))
+        store_apart(target + row.index * (size * s.weight_pitch), found, s.weight_pitch)
 
 
-def emit_multiply(module: KernelModule, s: Shapes, height: int) -> Function:
-    """Define `_multiply_<height>(count, v, u, m, adds)`: m (+)= v·u for `height` tiles and a panel.
+def emit_multiply(
+    module: KernelModule, s: Shapes, height: int, row_pitch: int, step: int
+) -> Function:
+    """Define `_multiply_<height>(count, v, u, m, adds)`: m (+)= v·u for `height` rows and a panel.
 
-    Rows of v are CHANNEL_BLOCK apart, those of u and m a panel.
+    Rows of v are `row_pitch` apart, the terms of a sum `step`; rows of u and m are a panel apart.
     """
     pointer = Pointer(s.scalar)
     parameters: dict[str, Type] = {
@@ -226,36 +228,42 @@ def emit_multiply(module: KernelModule, s: Shapes, height: int) -> Function:
     with module.function(f"_multiply_{height}", parameters, inline="never") as opened:
         k, count, v, u, m, adds = opened
         start = [k.zeros(s.scalar)] * (height * s.vectors)
+        rows = [row * row_pitch for row in range(height)]
         whole = count // _UNROLL
         with k.loop(whole, carry=[v, u, *start]) as turn:
             left, right, *sums = turn.carried
-            for step in range(_UNROLL):
-                sums = _step(k, s, sums, left + step, right + step * s.panel, height)
-            turn.next = [left + _UNROLL, right + _UNROLL * s.panel, *sums]
+            for number in range(_UNROLL):
+                sums = _step(k, s, sums, left + number * step, right + number * s.panel, rows)
+            turn.next = [left + _UNROLL * step, right + _UNROLL * s.panel, *sums]
         with k.loop(count, start=whole * _UNROLL, carry=turn.results) as rest:
             left, right, *sums = rest.carried
-            sums = _step(k, s, sums, left, right, height)
-            rest.next = [left + 1, right + s.panel, *sums]
-        sums = rest.results[2:]
-        with k.either(adds > 0) as (then, otherwise):
-            with then:
-                for number, total in enumerate(sums):
-                    place = number * s.lanes
-                    m.store(place, m.load(place, lanes=s.lanes) + total)
-            with otherwise:
-                for number, total in enumerate(sums):
-                    m.store(number * s.lanes, total)
+            sums = _step(k, s, sums, left, right, rows)
+            rest.next = [left + step, right + s.panel, *sums]
+        _store_sums(k, s, rest.results[2:], m, adds)
         handle: Function = k.handle
     return handle
 
 
-def _step(k: Builder, s: Shapes, sums: list[Value], v: Value, u: Value, height: int) -> list[Value]:
-    panel = _loaded(u, s.lanes, s.vectors, s.lanes)
+def _step(
+    k: Builder, s: Shapes, sums: list[Value], v: Value, u: Value, rows: list[int]
+) -> list[Value]:
+    panel = loaded(u, s.lanes, s.vectors, s.lanes)
     done: list[Value] = []
-    for row in range(height):
-        left = k.splat(v[row * CHANNEL_BLOCK])
-        done += [k.fma(left, right, sums[row * s.vectors + i]) for i, right in enumerate(panel)]
+    for number, row in enumerate(rows):
+        left = k.splat(v[row])
+        done += [k.fma(left, right, sums[number * s.vectors + i]) for i, right in enumerate(panel)]
     return done
+
+
+def _store_sums(k: Builder, s: Shapes, sums: list[Value], m: Value, adds: Value) -> None:
+    with k.either(adds > 0) as (then, otherwise):
+        with then:
+            for number, total in enumerate(sums):
+                place = number * s.lanes
+                m.store(place, m.load(place, lanes=s.lanes) + total)
+        with otherwise:
+            for number, total in enumerate(sums):
+                m.store(number * s.lanes, total)
 
 
 def emit_output(module: KernelModule, s: Shapes) -> Function:
@@ -276,11 +284,11 @@ def emit_output(module: KernelModule, s: Shapes) -> Function:
                 here = source + column.index * pitch
                 rows = [(here + pitch * (row * size)).load(0, lanes=lanes) for row in range(size)]
                 found = s.transform.output(k, rows)
-                _store_apart(spare + column.index * lanes, found, size * lanes)
+                store_apart(spare + column.index * lanes, found, size * lanes)
             with k.loop(outputs) as row:
                 here = spare + row.index * (size * lanes)
-                found = s.transform.output(k, _loaded(here, lanes, size, lanes))
-                _store_apart(target + row.index * s.pixel_pitch, found, lanes)
+                found = s.transform.output(k, loaded(here, lanes, size, lanes))
+                store_apart(target + row.index * s.pixel_pitch, found, lanes)
         handle: Function = k.handle
     return handle
 

@@ -82,6 +82,26 @@ class Transform:
             found.append(_dot(k, factors, [*first, *terms]))
         return found
 
+    def gradient(self, k: Builder, z: Sequence[Value]) -> list[Value]:
+        """Return Aᵀ·z without its scales, of the gradient z of results."""
+        found = [z[0]]
+        for pair in self.pairs:
+            powers = [pair ** (2 * i) for i in range(len(z[0::2]))]
+            even, odd = _dot(k, powers, z[0::2]), _dot(k, powers, z[1::2])
+            found += _plus_minus(k, even, odd, pair)
+        return [*found, z[-1]]
+
+    def taps(self, k: Builder, m: Sequence[Value]) -> list[Value]:
+        """Return Gᵀ·m with the scales of A, the gradient of the taps."""
+        scales = self.scales()
+        evens = [m[2 * i + 1] + m[2 * i + 2] for i in range(len(self.pairs))]
+        odds = [m[2 * i + 1] - m[2 * i + 2] for i in range(len(self.pairs))]
+        factors = [
+            [scales[2 * i + 1] * p**power for i, p in enumerate(self.pairs)] for power in range(3)
+        ]
+        first = _dot(k, [scales[0], *factors[0]], [m[0], *evens])
+        return [first, _dot(k, factors[1], odds), _dot(k, [1.0, *factors[2]], [m[-1], *evens])]
+
     def matrices(self) -> tuple[Matrix, Matrix, Matrix]:
         """Return A, G and B as numbers: what `output`, `weights` and `input` multiply with."""
         scales, last = self.scales(), self.outputs - 1
@@ -107,9 +127,12 @@ class Transform:
         each axis on their own.
         """
         a, g, b = self.matrices()
-        gains = [max(map(abs, of_g)) * sum(map(abs, of_b)) for of_g, of_b in zip(g, b, strict=True)]
-        rows = [sum(abs(x) * gain for x, gain in zip(row, gains, strict=True)) for row in a]
-        return max(rows) ** 2
+        return _amplification(a, g, b)
+
+    def gradient_amplification(self) -> float:
+        """Return the same α for the gradient of the weights: A and G change places."""
+        a, g, b = self.matrices()
+        return _amplification(_turned(g), _turned(a), b)
 
     def error_bound(self, channels: int) -> float:
         """Return the most that a result may be off, in roundings (2⁻²⁴ in float32) of
@@ -121,6 +144,24 @@ class Transform:
         one for each channel: α · (channels + 12 · r).
         """
         return self.amplification() * (channels + 12 * self.size)
+
+    def gradient_error_bound(self, tiles: int) -> float:
+        """Return the same for the gradient of the weights, in roundings of Σ ‖z‖₁ · max |x| over
+        the tiles of all images, z the gradient of the tile's results.
+        """
+        return self.gradient_amplification() * (tiles + 12 * self.size)
+
+
+def _amplification(outer: Matrix, summed: Matrix, peaked: Matrix) -> float:
+    gains = [
+        max(map(abs, one)) * sum(map(abs, other)) for one, other in zip(summed, peaked, strict=True)
+    ]
+    rows = [sum(abs(x) * gain for x, gain in zip(row, gains, strict=True)) for row in outer]
+    return max(rows) ** 2
+
+
+def _turned(matrix: Matrix) -> Matrix:
+    return [list(column) for column in zip(*matrix, strict=True)]
 
 
 def _spread(coefficients: Sequence[float], start: int, size: int) -> list[float]:

@@ -8,35 +8,39 @@ from lamina.kernels.gemm.tiles import Tile
 Accumulators = list[Value]
 
 
-def _step(
-    k: Builder, sums: Accumulators, a: Value, b: Value, height: int, vectors: int
-) -> Accumulators:
-    """Return the sums after one more k: `height` scalars times `vectors` registers."""
-    lanes = k.target.lanes(element_of(a.type))
+def _step(k: Builder, sums: Accumulators, a: list[Value], b: Value, vectors: int) -> Accumulators:
+    """Return the sums after one more k: a scalar of each row times `vectors` registers."""
+    lanes = k.target.lanes(element_of(b.type))
     row = [b.load(v * lanes, lanes=lanes) for v in range(vectors)]
     done: Accumulators = []
-    for i in range(height):
-        left = k.splat(a[i])
-        done += [k.fma(left, row[v], sums[i * vectors + v]) for v in range(vectors)]
+    for i, place in enumerate(a):
+        left = k.splat(place[0])
+        done += [k.fma(left, right, sums[i * vectors + v]) for v, right in enumerate(row)]
     return done
 
 
 def _sum_over_k(
-    k: Builder, count: Value, a: Value, b: Value, pitch: Value, height: int, tile: Tile
-) -> Accumulators:
-    scalar = element_of(a.type)
-    start = [k.zeros(scalar)] * (height * tile.vectors)
+    k: Builder, count: Value, a: Value, a_row: Value | None, b: Value, pitch: Value, height: int,
+    tile: Tile,
+) -> Accumulators:  # fmt: skip
+    start = [k.zeros(element_of(a.type))] * (height * tile.vectors)
     whole = count // tile.unroll
+
+    def turns(values: list[Value], times: int) -> list[Value]:
+        left, right, *sums = values
+        for number in range(times):
+            if a_row is None:
+                rows = [left + (number * height + row) for row in range(height)]
+            else:
+                rows = [(left + a_row * row) + number for row in range(height)]
+            sums = _step(k, sums, rows, right, tile.vectors)
+            right = right + pitch
+        return [left + times * (height if a_row is None else 1), right, *sums]
+
     with k.loop(whole, carry=[a, b, *start]) as turn:
-        left, right, *sums = turn.carried
-        for _ in range(tile.unroll):
-            sums = _step(k, sums, left, right, height, tile.vectors)
-            left, right = left + height, right + pitch
-        turn.next = [left, right, *sums]
+        turn.next = turns(turn.carried, tile.unroll)
     with k.loop(count, start=whole * tile.unroll, carry=turn.results) as rest:
-        left, right, *sums = rest.carried
-        sums = _step(k, sums, left, right, height, tile.vectors)
-        rest.next = [left + height, right + pitch, *sums]
+        rest.next = turns(rest.carried, 1)
     return rest.results[2:]
 
 
@@ -54,23 +58,29 @@ def _write(
                 place.store(0, total)
 
 
-def emit_micro(module: KernelModule, scalar: Scalar, tile: Tile, height: int) -> Function:
-    """Define `_micro_<height>(count, a, b, b_pitch, c, c_pitch, adds)` and return it.
+def emit_micro(
+    module: KernelModule, scalar: Scalar, tile: Tile, height: int, *, packed: bool
+) -> Function:
+    """Define `_micro(count, a, a_row, b, b_pitch, c, c_pitch, adds)` of one height and return it.
 
-    `a` is packed, `height` scalars for each k; `b` has a row of `vectors` registers for each k,
-    `b_pitch` scalars apart; `adds` is 1 where the sums are added to C and 0 where they replace it.
+    `a` has `height` scalars for each k where it is packed; else rows, `a_row` apart, whose elements
+    lie side by side. `b` has a row of `vectors` registers for each k, `b_pitch` scalars apart;
+    `adds` is 1 where the sums are added to C and 0 where they replace it.
     """
     pointer = Pointer(scalar)
     parameters: dict[str, Type] = {
-        "count": i64, "a": pointer, "b": pointer, "b_pitch": i64, "c": pointer, "c_pitch": i64,
-        "adds": i64,
+        "count": i64, "a": pointer, "a_row": i64, "b": pointer, "b_pitch": i64, "c": pointer,
+        "c_pitch": i64, "adds": i64,
     }  # fmt: skip
-    with module.function(f"_micro_{height}", parameters, inline="never") as opened:
-        k, count, a, b, b_pitch, c, c_pitch, adds = opened
+    last = tile.vectors * module.target.lanes(scalar) - 1
+    name = f"_micro_{height}_{'packed' if packed else 'in_place'}"
+    with module.function(name, parameters, inline="never") as opened:
+        k, count, a, a_row, b, b_pitch, c, c_pitch, adds = opened
+        # Where a row crosses a cache line, the first one came with the panel before.
         for i in range(height):
-            for v in range(tile.vectors):
-                k.prefetch((c + c_pitch * i) + v * k.target.lanes(scalar), to_write=True)
-        sums = _sum_over_k(k, count, a, b, b_pitch, height, tile)
+            k.prefetch((c + c_pitch * i) + last)
+        row = None if packed else a_row
+        sums = _sum_over_k(k, count, a, row, b, b_pitch, height, tile)
         _write(k, sums, c, c_pitch, adds, tile.vectors)
         handle: Function = k.handle
     return handle

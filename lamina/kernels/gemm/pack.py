@@ -12,7 +12,10 @@ from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.types import Pointer, Scalar, Type, element_of, i64
 from lamina.codegen.values import Value
 
+# How many panels of B are packed together.
+STRIP = 4
 _WORTH_A_TRANSPOSE = 3
+_ROWS_AHEAD = 12
 
 _INDEX = Pointer(i64)
 
@@ -34,6 +37,22 @@ def _pack_a_row(
             target[turn.index] = source[k.minimum(turn.index, rows - 1) * stride]
 
 
+def _pack_a_squares(
+    k: Builder, target: Value, rows: list[Value], height: Value, count: Value, ahead: Value
+) -> None:
+    """Turn `count` k, a multiple of the lanes, of the rows that start at `rows`, square by square;
+    ask for what lies `ahead` of them.
+    """
+    lanes = k.target.lanes(element_of(target.type))
+    with k.loop(count, step=lanes) as turn:
+        sources = [row + turn.index for row in rows]
+        here = target + turn.index * height
+        for number, column in enumerate(k.load_transposed(sources)):
+            (here + height * number).store(0, column)
+        for source in sources:
+            k.prefetch(source + ahead)
+
+
 def _pack_a_square(
     k: Builder,
     target: Value,
@@ -43,15 +62,25 @@ def _pack_a_square(
     height: Value,
     count: Value,
 ) -> None:
+    """Turn the first `count` k, at most one square, of every group of rows."""
     lanes = k.target.lanes(element_of(target.type))
-    groups = (height + (lanes - 1)) // lanes
-    with k.loop(groups) as turn:
-        # The last group first: what it writes past its rows is then overwritten by the others.
-        row = (groups - 1 - turn.index) * lanes
-        last = rows - 1
-        sources = [source + k.minimum(row + i, last) * stride for i in range(lanes)]
+    with k.loop(_groups(height, lanes)) as turn:
+        row = (_groups(height, lanes) - 1 - turn.index) * lanes
+        sources = _row_pointers(k, source, stride, row, rows, lanes)
         squares = [k.load_first(source, count) for source in sources]
         _transpose_square(k, squares, target + row, height)
+
+
+def _row_pointers(
+    k: Builder, source: Value, stride: Value, row: Value, rows: Value, lanes: int
+) -> list[Value]:
+    """Return where rows start; those past the last as the last."""
+    last = rows - 1
+    return [source + k.minimum(row + lane, last) * stride for lane in range(lanes)]
+
+
+def _groups(height: Value, lanes: int) -> Value:
+    return (height + (lanes - 1)) // lanes
 
 
 def emit_pack_a(module: KernelModule, scalar: Scalar) -> Function:
@@ -67,15 +96,23 @@ def emit_pack_a(module: KernelModule, scalar: Scalar) -> Function:
     }  # fmt: skip
     with module.function("_pack_a", parameters, inline="never") as opened:
         k, target, source, stride, rows, height, count, offsets, runs = opened
-        at = k.cell(i64, 0)
+        turns = k.either_true(stride > 1, stride < 1)
+        whole = k.cell(i64, 0)
+        with k.when(k.both(turns, runs[0] >= count)):
+            whole.set(count // lanes * lanes)
+            there = source + offsets[0]
+            with k.loop(_groups(height, lanes)) as turn:
+                # The last group first: what it writes past its rows the others then overwrite.
+                row = (_groups(height, lanes) - 1 - turn.index) * lanes
+                places = _row_pointers(k, there, stride, row, rows, lanes)
+                _pack_a_squares(k, target + row, places, height, whole.get(), rows * stride)
+        at = k.cell(i64, whole.get())
         with k.repeat_while(lambda: at.get() < count):
             place = at.get()
             run = k.minimum(runs[place], lanes)
             here = target + place * height
             there = source + offsets[place]
-            squares = k.both(run > _WORTH_A_TRANSPOSE, stride > 1)
-            squares = k.either_true(squares, k.both(run > _WORTH_A_TRANSPOSE, stride < 1))
-            with k.either(squares) as (then, otherwise):
+            with k.either(k.both(run > _WORTH_A_TRANSPOSE, turns)) as (then, otherwise):
                 with then:
                     _pack_a_square(k, here, there, stride, rows, height, run)
                     at.set(place + run)
@@ -126,7 +163,7 @@ class _PanelB:
         at = k.cell(i64, 0)
         with k.repeat_while(lambda: at.get() < self.valid):
             begin = at.get()
-            run = self.runs[begin]
+            run = k.minimum(self.runs[begin], self.valid - begin)
             with k.loop(run, step=self.lanes) as turn:
                 number = pieces.get()
                 place[number] = begin + turn.index
@@ -155,7 +192,11 @@ class _PanelB:
     def copy_squares(self) -> None:
         """K runs in memory: turn squares of registers, where a run is long enough."""
         k = self.k
-        at = k.cell(i64, 0)
+        whole = k.cell(i64, 0)
+        with k.when(k.both(self.k_runs[0] >= self.count, self.k_step.equals(1))):
+            whole.set(self.count // self.lanes * self.lanes)
+            self._copy_columns(whole.get())
+        at = k.cell(i64, whole.get())
         with k.repeat_while(lambda: at.get() < self.count):
             place = at.get()
             run = k.minimum(self.k_runs[place], self.lanes)
@@ -166,6 +207,19 @@ class _PanelB:
                 with otherwise:
                     self.gather_row(place)
                     at.set(place + 1)
+
+    def _copy_columns(self, whole: Value) -> None:
+        """Turn the first `whole` k, a few columns at a time: caches hold few lines of columns that
+        lie a multiple of 4 KiB apart.
+        """
+        with self.k.loop(self.valid, step=self.lanes) as group:
+            first = [self.offsets[group.index + lane] for lane in range(self.lanes)]
+            sources = [self.source + (self.k_offsets[0] + offset) for offset in first]
+            with self.k.loop(whole, step=self.lanes) as turn:
+                places = [source + turn.index for source in sources]
+                here = self.target + (turn.index * self.width + group.index)
+                for number, column in enumerate(self.k.load_transposed(places)):
+                    here.store(number * self.width, column)
 
     def _copy_square(self, place: Value, run: Value) -> None:
         here, there = self.row(place)
@@ -203,12 +257,32 @@ def _choose(panel: _PanelB) -> None:
                         panel.gather_row(turn.index)
 
 
+def _copy_strip(panel: _PanelB, apart: Value) -> None:
+    """Fill a whole strip, its columns side by side: panels `apart`, a row of all for each k.
+
+    Rows that lie a multiple of 4 KiB apart share few sets of a cache, which would lose the rest of
+    each line before the next panel comes for it.
+    """
+    k, width = panel.k, panel.width
+    with k.loop(panel.count) as turn:
+        here, there = panel.row(turn.index)
+        there = there + panel.offsets[0]
+        ahead = k.minimum(turn.index + _ROWS_AHEAD, panel.count - 1)
+        coming = panel.source + (panel.k_offsets[ahead] + panel.offsets[0])
+        for number in range(STRIP):
+            k.prefetch(coming + number * width)
+            for lane in range(0, width, panel.lanes):
+                content = there.load(number * width + lane, lanes=panel.lanes)
+                (here + apart * number).store(lane, content)
+
+
 def emit_pack_b(module: KernelModule, scalar: Scalar, width: int) -> Function:
     """Define `_pack_b(target, source, count, valid, slack, step, k_step, …tables)` and return it.
 
-    target[k·width + j] = source[k_offsets[k] + offsets[j]]; columns past `valid` hold anything.
-    `slack` is 1 where two registers may be read past the end of what `source` covers. Columns run
-    in elements `step` apart, k in elements `k_step` apart; either is 1, or 2 where there is slack.
+    Panel after panel of a strip: target[k·width + j] = source[k_offsets[k] + offsets[j]]; columns
+    past `valid` hold anything. `slack` is 1 where two registers may be read past the end of what
+    `source` covers. Columns run in elements `step` apart, k in elements `k_step` apart; either is
+    1, or 2 where there is slack.
     """
     pointer = Pointer(scalar)
     parameters: dict[str, Type] = {
@@ -217,7 +291,16 @@ def emit_pack_b(module: KernelModule, scalar: Scalar, width: int) -> Function:
         "k_offsets": _INDEX, "k_runs": _INDEX, "offsets": _INDEX, "runs": _INDEX,
     }  # fmt: skip
     with module.function("_pack_b", parameters, inline="never") as (k, *values):
-        with k.when(values[2] > 0):
-            _choose(_PanelB(k, scalar, width, values))
+        target, _, count, valid, _, step, *_, offsets, runs = values
+        whole = k.both(valid.equals(STRIP * width), runs[0] >= valid)
+        with k.either(k.both(whole, step.equals(1))) as (strip, panels):
+            with strip:
+                _copy_strip(_PanelB(k, scalar, width, values), count * width)
+            with panels, k.loop(valid, step=width) as turn:
+                moved = [*values]
+                moved[0] = target + turn.index * count
+                moved[3] = k.minimum(valid - turn.index, width)
+                moved[-2:] = [offsets + turn.index, runs + turn.index]
+                _choose(_PanelB(k, scalar, width, moved))
         handle: Function = k.handle
     return handle

@@ -187,8 +187,9 @@ def conv(
 
     `x` is (N, C, *S) or (C, *S), `w` (O, C / groups, *K), `b` (O,), with any number of spatial
     axes; out is (N, O, *P) with P = ⌊(S + 2·padding − dilation·(K − 1) − 1) / stride⌋ + 1.
-    In float32, 3×3 taps of stride 1 may be computed by Winograd's minimal filtering: errors are then
-    relative to the largest input nearby, and an infinity or NaN reaches whole tiles of 4×4 results.
+    In float32, 3×3 taps of stride 1 may be computed by Winograd's minimal filtering, the gradient
+    of such weights too: errors are then relative to the largest input nearby, and an infinity or
+    NaN reaches whole tiles of 4×4 results, or every tap of the gradient.
     "same" pads so that P = S (the odd zero goes behind), "valid" does not pad. ShapeError where
     channels do not divide by groups or a kernel is larger than the padded input.
 
