@@ -12,11 +12,22 @@ from lamina.kernels.operand import Shape
 
 OUT, LEFT, RIGHT, WORKSPACE = range(4)
 PLANS_KEPT = 2048
+# About 50 µs of one core: what it costs at worst to wake a helper and to have it back.
+FLOPS_WORTH_A_THREAD = 5_000_000
+BYTES_WORTH_A_THREAD = 1 << 20
 
 
 def argument_block(*numbers: int) -> "ctypes.Array[ctypes.c_int64]":
     """Return the numbers as a kernel reads them."""
     return (ctypes.c_int64 * len(numbers))(*numbers)
+
+
+def workers_for(*, chunks: int, flops: int = 0, nbytes: int = 0) -> int:
+    """Return how many threads a kernel call is worth that computes `flops` or moves `nbytes`, and
+    that is cut into `chunks`: one for each 50 µs, no more than the team has.
+    """
+    worthwhile = 1 + max(flops // FLOPS_WORTH_A_THREAD, nbytes // BYTES_WORTH_A_THREAD)
+    return max(1, min(threads.num_threads(), chunks, worthwhile))
 
 
 @dataclass(frozen=True, slots=True)

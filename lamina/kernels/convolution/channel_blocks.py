@@ -4,14 +4,14 @@ A copy into it has zeros around each plane and in place of the channels that the
 group lacks.
 """
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.padded import Padding, copied_part
 from lamina.kernels.convolution.tiling import channel_block
-from lamina.kernels.launch import Place, Step, View, argument_block
+from lamina.kernels.launch import Place, Step, View, argument_block, workers_for
 from lamina.kernels.scalars import SCALARS
 
 _FIELDS = (
@@ -20,7 +20,6 @@ _FIELDS = (
     "depth_low", "row_low", "column_low", "depth_size", "row_size", "column_size",
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
-_BYTES_WORTH_A_THREAD = 1 << 20
 
 
 class _Plane:
@@ -161,5 +160,5 @@ def blocked_copy(x: View, padding: Padding, dtype: str, groups: int, target: Pla
     total = x.shape[0] * x.shape[1] * x.itemsize
     for size in padding.size:
         total *= size
-    workers = min(1 + total // _BYTES_WORTH_A_THREAD, chunks, threads.num_threads())
+    workers = workers_for(chunks=chunks, nbytes=total)
     return Step(jit.kernel(emit_blocks, dtype), arguments, places, 0, workers)

@@ -9,7 +9,7 @@ innermost axis and are added up at the end, in their order.
 from dataclasses import dataclass
 from math import prod
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, i8, i64
@@ -17,7 +17,7 @@ from lamina.codegen.values import Value
 from lamina.kernels.convolution.padded import copy_cost, on_copies
 from lamina.kernels.convolution.problem import Problem, place_axes, plane_axes
 from lamina.kernels.convolution.strategy import Strategy
-from lamina.kernels.launch import Place, Step, View, argument_block
+from lamina.kernels.launch import Place, Step, View, argument_block, workers_for
 from lamina.kernels.offsets import locate
 from lamina.kernels.operand import AXES, Axes, flat, product
 from lamina.kernels.scalars import SCALARS
@@ -27,7 +27,6 @@ _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _PLACE_AXES = len(_FIELDS)
 _PLANE_AXES = _PLACE_AXES + 3 * AXES
 _LINE_AXES = _PLANE_AXES + 4 * AXES
-_FLOPS_WORTH_A_THREAD = 5_000_000
 # Cycles of a product of registers, of a line of the sum, and of a result.
 _PRODUCT, _LINE, _RESULT = 3.0, 15, 30
 
@@ -123,9 +122,9 @@ class Correlation:
             *flat(self.places, 2), *flat(self.planes, 3), *flat(self.lines, 2),
         )  # fmt: skip
         entry = jit.kernel(emit_correlation, self.dtype)
-        workers = 1 + 2 * planes * places * lines * self.width // _FLOPS_WORTH_A_THREAD
+        workers = workers_for(chunks=planes, flops=2 * planes * places * lines * self.width)
         slots = ((_SLOT["out"], self.out), (_SLOT["w"], self.w), (_SLOT["x"], self.x))
-        return Step(entry, arguments, slots, 0, min(workers, planes, threads.num_threads()))
+        return Step(entry, arguments, slots, 0, workers)
 
 
 def _compute(p: Problem, x: View) -> Step:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import final
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, i8, i64
@@ -20,7 +20,7 @@ from lamina.codegen.values import Value
 from lamina.kernels.convolution.padded import Padding, copied_part
 from lamina.kernels.convolution.problem import Problem, group_axis
 from lamina.kernels.convolution.strategy import Strategy
-from lamina.kernels.launch import Place, Plan, Step, View, argument_block
+from lamina.kernels.launch import Place, Plan, Step, View, argument_block, workers_for
 from lamina.kernels.operand import Shape
 from lamina.kernels.scalars import SCALARS
 
@@ -33,7 +33,6 @@ _FIELDS = (
     "channels", "w_channel",
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
-_FLOPS_WORTH_A_THREAD = 5_000_000
 _MOST_TAPS = 25
 _MOST_PLANE_BYTES = 1 << 20
 _FEW_RESULTS = 4
@@ -363,12 +362,12 @@ class Depthwise:
         )  # fmt: skip
         entry = jit.kernel(emit_depthwise, self.dtype, self.kind, self.taps, self.stride)
         products = chunks * self.repeats * self.channels * self.places[0] * self.places[1]
-        worthwhile = 1 + 2 * products * self.taps[0] * self.taps[1] // _FLOPS_WORTH_A_THREAD
-        workers = min(worthwhile, chunks, threads.num_threads())
+        flops = 2 * products * self.taps[0] * self.taps[1]
         x = self.x.moved(start).place
         places = ((_SLOT["out"], self.out), (_SLOT["w"], self.w), (_SLOT["x"], x))
         # Clearing writes whole registers.
         scratch_bytes = (self.channels * size + host_target().lanes(scalar)) * scalar.bytes
+        workers = workers_for(chunks=chunks, flops=flops)
         return Step(entry, arguments, places, scratch_bytes, workers)
 
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.types import Pointer, element_of, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.im2col import multiply, product_cost
 from lamina.kernels.convolution.problem import Problem, images
 from lamina.kernels.convolution.strategy import Strategy
-from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, View
+from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, View, workers_for
 from lamina.kernels.operand import Shape
 from lamina.kernels.scalars import SCALARS
 
@@ -26,7 +26,6 @@ _FIELDS = (
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _COUNTS, _STRIDES, _PADDINGS, _SPREADS, _SIZES = (len(_FIELDS) + 3 * row for row in range(5))
 _Block = ctypes.c_int64 * (len(_FIELDS) + 15)
-_BYTES_WORTH_A_THREAD = 4 << 20
 _SLACK_BYTES = 1024
 _COPY_BYTES = 8 << 20
 # Cycles of an element that is copied, and of a call.
@@ -108,7 +107,7 @@ def padded(x: View, padding: Padding, dtype: str, start: int = 0) -> tuple[Step,
     )  # fmt: skip
     target = Place(WORKSPACE, start)
     places = ((_SLOT["source"], x.moved(first).place), (_SLOT["target"], target))
-    workers = min(1 + total // _BYTES_WORTH_A_THREAD, images * channels, threads.num_threads())
+    workers = workers_for(chunks=images * channels, nbytes=total)
     step = Step(jit.kernel(emit_pad, dtype), arguments, places, 0, workers)
     _, height, width = padding.size
     strides = (channels * plane, plane, height * width, width, 1)

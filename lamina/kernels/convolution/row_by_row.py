@@ -9,7 +9,7 @@ import ctypes
 from dataclasses import dataclass
 from math import prod
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, i8, i64
@@ -17,7 +17,7 @@ from lamina.codegen.values import Value
 from lamina.kernels.convolution.padded import copy_cost, on_copies
 from lamina.kernels.convolution.problem import Problem, place_axes, plane_axes, sum_axes
 from lamina.kernels.convolution.strategy import Strategy
-from lamina.kernels.launch import Place, Step, View
+from lamina.kernels.launch import Place, Step, View, workers_for
 from lamina.kernels.offsets import emit_table, locate
 from lamina.kernels.operand import AXES, Axes, coalesce, flat, product
 from lamina.kernels.scalars import SCALARS
@@ -31,7 +31,6 @@ _PLANE_AXES = _TAP_AXES + 3 * AXES
 _LINE_AXES = _PLANE_AXES + 4 * AXES
 _Block = ctypes.c_int64 * (_LINE_AXES + 3 * AXES)
 _REGISTERS = 4
-_FLOPS_WORTH_A_THREAD = 5_000_000
 _MOST_TAPS = 512
 # Cycles of a product of registers, and of a row.
 _PRODUCT, _ROW = 3.5, 40
@@ -153,10 +152,10 @@ class RowByRow:
             *flat(self.taps, 2), *flat(self.planes, 3), *flat(self.lines, 2),
         )  # fmt: skip
         entry = jit.kernel(emit_row_by_row, self.dtype)
-        workers = 1 + 2 * planes * taps * lines * self.width // _FLOPS_WORTH_A_THREAD
+        workers = workers_for(chunks=planes, flops=2 * planes * taps * lines * self.width)
         places = ((_SLOT["out"], self.out), (_SLOT["w"], self.w), (_SLOT["x"], self.x))
         scratch = 4 * _MOST_TAPS * 8
-        return Step(entry, arguments, places, scratch, min(workers, planes, threads.num_threads()))
+        return Step(entry, arguments, places, scratch, workers)
 
 
 def _compute(p: Problem, x: View) -> Step:
