@@ -150,7 +150,7 @@ def test_fma_is_one_instruction_where_there_is_one(name):
 
 def test_stages_can_be_printed():
     module = jit.build(emit_fma, TARGETS["avx2"])
-    assert "llvm.fma.v8f32" in str(module)
+    assert "llvm.fma.v8f32" in str(module.ir)
     assert "define void @run" in assemble.optimised_ir(module)
 
 
