@@ -4,6 +4,8 @@ A copy into it has zeros around each plane and in place of the channels that the
 group lacks.
 """
 
+from math import prod
+
 from lamina.codegen import jit
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.target import host_target
@@ -12,14 +14,16 @@ from lamina.codegen.values import Value
 from lamina.kernels.convolution.padded import Padding, copied_part
 from lamina.kernels.convolution.tiling import channel_block
 from lamina.kernels.launch import Place, Step, View, argument_block, workers_for
+from lamina.kernels.operand import Shape
 from lamina.kernels.scalars import SCALARS
 
 _FIELDS = (
     "counter", "chunks", "source", "target", "groups", "blocks", "channels",
     "image", "channel", "depths", "rows", "columns", "depth_step", "row_step", "column_step",
-    "depth_low", "row_low", "column_low", "depth_size", "row_size", "column_size",
+    "depth_low", "row_low", "column_low", "depth_size", "row_size", "column_size", "plane",
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
+_LINE_BYTES = 64
 
 
 class _Plane:
@@ -45,8 +49,7 @@ class _Plane:
         start = start + (group * self.get("channels") + first) * self.get("channel")
         source = k.pointer_at(self.get("source"), self.scalar) + start
         row = self.get("column_size") * self.block
-        size = row * self.get("depth_size") * self.get("row_size")
-        target = k.pointer_at(self.get("target"), self.scalar) + number * size
+        target = k.pointer_at(self.get("target"), self.scalar) + number * self.get("plane")
         with k.loop(self.get("depth_size")) as depth, k.loop(self.get("row_size")) as line:
             layer, place = depth.index - self.get("depth_low"), line.index - self.get("row_low")
             here = target + (depth.index * self.get("row_size") + line.index) * row
@@ -142,6 +145,16 @@ def emit_blocks(module: KernelModule, dtype: str) -> None:
             number.set(k.claim(args))
 
 
+def plane_size(size: Shape, itemsize: int, block: int) -> int:
+    """Return how many scalars one plane of a block of channels takes in a copy.
+
+    It is an odd number of cache lines: a pixel's channels then spread over all sets of the first
+    cache.
+    """
+    lines = -(-prod(size) * block * itemsize // _LINE_BYTES)
+    return (lines | 1) * _LINE_BYTES // itemsize
+
+
 def blocked_copy(x: View, padding: Padding, dtype: str, groups: int, target: Place) -> Step:
     """Return the call that copies `x` (images, channels, depth, height, width), padded, to
     `target` in the blocked layout, the blocks of each group of channels for themselves.
@@ -155,6 +168,7 @@ def blocked_copy(x: View, padding: Padding, dtype: str, groups: int, target: Pla
     arguments = argument_block(
         0, chunks, 0, 0, groups, blocks, channels, *x.strides[:2],
         *counts, *x.strides[2:], *lows, *padding.size,
+        plane_size(padding.size, x.itemsize, channel_block(host_target(), SCALARS[dtype])),
     )  # fmt: skip
     places = ((_SLOT["source"], x.moved(start).place), (_SLOT["target"], target))
     total = x.shape[0] * x.shape[1] * x.itemsize

@@ -5,7 +5,7 @@ as it lies or a padded copy of it.
 from math import prod
 
 from lamina.codegen.target import host_target
-from lamina.kernels.convolution.channel_blocks import blocked_copy
+from lamina.kernels.convolution.channel_blocks import blocked_copy, plane_size
 from lamina.kernels.convolution.filters import filter_bytes, packed_filters
 from lamina.kernels.convolution.padded import Padding, copy_cost, padded
 from lamina.kernels.convolution.problem import Problem, images, sum_axes
@@ -36,8 +36,8 @@ def _copied_blocks(p: Problem) -> Plan:
     """Return the plan that computes `p` from blocked copies, a few images at a time."""
     block = _block(p)
     blocks = -(-p.channels // block)
-    depth, height, width = p.extent
-    plane = depth * height * width * block
+    _, height, width = p.extent
+    plane = plane_size(p.extent, p.x.itemsize, block)
     image_bytes = p.groups * blocks * plane * p.x.itemsize
     together = min(p.out.shape[0], max(1, _COPY_BYTES // image_bytes))
     packing, w, start = _weights(p, block, together)

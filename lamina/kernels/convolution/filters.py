@@ -46,58 +46,63 @@ class FilterTables:
         return cls(parts[0], parts[1], parts[2])
 
 
-class _Block:
-    """Emits the packing of one block of channels of a panel."""
+class _Rows:
+    """Emits the packing of a register of output channels, whose weights start at `sources`."""
 
     def __init__(
-        self, k: Builder, tiling: Tiling, values: list[Value], tables: FilterTables
+        self, k: Builder, tiling: Tiling, target: Value, sources: list[Value], tables: FilterTables
     ) -> None:
         self.k = k
-        self.tiling = tiling
-        self.target, self.source, self.row, self.rows, self.count = values
+        self.lanes = tiling.lanes
+        self.panel = tiling.panel
+        self.target = target
+        self.sources = sources
         self.tables = tables
 
-    def source_row(self, row: Value | int) -> Value:
-        return self.source + self.k.minimum(self.k.integer(row), self.rows - 1) * self.row
+    def matrix(self, count: Value) -> None:
+        """Pack `count` weights of one tap, which lie side by side."""
+        k, lanes = self.k, self.lanes
+        whole = count // lanes * lanes
+        with k.loop(whole, step=lanes) as turn:
+            here = self.target + turn.index * self.panel
+            for number, column in enumerate(self._square(turn.index)):
+                here.store(number * self.panel, column)
+        with k.loop(count, start=whole) as turn:
+            self._column(turn.index, turn.index * self.panel)
 
-    def run(self) -> None:
-        k = self.k
+    def block(self, target: Value, start: Value, count: Value) -> None:
+        """Pack `count` weights of a block, from `start` on: squares of registers in long runs."""
+        k, lanes, tables = self.k, self.lanes, self.tables
         at = k.cell(i64, 0)
-        with k.repeat_while(lambda: at.get() < self.count):
+        with k.repeat_while(lambda: at.get() < count):
             place = at.get()
-            run = k.minimum(self.tables.runs[place], self.count - place)
-            run = k.minimum(run, self.tiling.lanes)
-            with k.either(run > _WORTH_A_TRANSPOSE) as (then, otherwise):
+            run = k.minimum(tables.runs[place], count - place)
+            offset, targets = start + tables.offsets[place], tables.targets + place
+            whole = run // lanes * lanes
+            with k.loop(whole, step=lanes) as turn:
+                for number, column in enumerate(self._square(offset + turn.index)):
+                    self.target.store(target + targets[turn.index + number], column)
+            left = run - whole
+            with k.either(left > _WORTH_A_TRANSPOSE) as (then, otherwise):
                 with then:
-                    with k.either(run.equals(self.tiling.lanes)) as (whole, part):
-                        with whole:
-                            self._squares(place, None)
-                        with part:
-                            self._squares(place, run)
-                    at.set(place + run)
-                with otherwise:
-                    self._column(place)
-                    at.set(place + 1)
+                    self._part(offset + whole, target, targets + whole, left)
+                with otherwise, k.loop(left) as turn:
+                    self._column(offset + whole + turn.index, target + targets[whole + turn.index])
+            at.set(place + run)
 
-    def _squares(self, place: Value, run: Value | None) -> None:
-        k, lanes = self.k, self.tiling.lanes
-        offset = self.tables.offsets[place]
-        targets = [self.tables.targets[place + column] for column in range(lanes)]
-        for first in range(0, self.tiling.panel, lanes):
-            sources = [self.source_row(first + row) + offset for row in range(lanes)]
-            if run is None:
-                for target, column in zip(targets, k.load_transposed(sources), strict=True):
-                    (self.target + target + first).store(0, column)
-                continue
-            rows = [k.load_first(source, run) for source in sources]
-            for number, column in enumerate(k.transpose(rows)):
-                with k.when(run > number):
-                    (self.target + targets[number] + first).store(0, column)
+    def _square(self, offset: Value) -> list[Value]:
+        return list(self.k.load_transposed([source + offset for source in self.sources]))
 
-    def _column(self, place: Value) -> None:
-        here = self.target + self.tables.targets[place]
-        with self.k.loop(self.tiling.panel) as turn:
-            here[turn.index] = self.source_row(turn.index)[self.tables.offsets[place]]
+    def _part(self, offset: Value, target: Value, targets: Value, left: Value) -> None:
+        k = self.k
+        rows = [k.load_first(source + offset, left) for source in self.sources]
+        for number, column in enumerate(k.transpose(rows)):
+            with k.when(left > number):
+                self.target.store(target + targets[number], column)
+
+    def _column(self, offset: Value, target: Value) -> None:
+        for number, source in enumerate(self.sources):
+            self.target[target + number] = source[offset]
 
 
 def emit_pack_filters(module: KernelModule, scalar: Scalar, tiling: Tiling) -> Function:
@@ -116,15 +121,23 @@ def emit_pack_filters(module: KernelModule, scalar: Scalar, tiling: Tiling) -> F
     }  # fmt: skip
     with module.function("_pack_filters", parameters, inline="never") as opened:
         k, target, source, row, rows, channels, channel, blocks, count, *tables = opened
-        taps = count // tiling.block
-        with k.loop(blocks) as turn:
-            left = channels - turn.index * tiling.block
-            here = target + turn.index * count * tiling.panel
-            with k.when(left < tiling.block), k.loop(count * tiling.vectors) as line:
-                here.store(line.index * tiling.lanes, k.zeros(scalar))
-            there = source + turn.index * tiling.block * channel
-            filled = k.minimum(left, tiling.block) * taps
-            _Block(k, tiling, [here, there, row, rows, filled], FilterTables(*tables)).run()
+        taps, size = count // tiling.block, count * tiling.panel
+        with k.when(channels < blocks * tiling.block), k.loop(count * tiling.vectors) as line:
+            last = target + (blocks - 1) * size
+            last.store(line.index * tiling.lanes, k.zeros(scalar))
+        with k.loop(tiling.panel, step=tiling.lanes) as group:
+            sources = [
+                source + k.minimum(group.index + number, rows - 1) * row
+                for number in range(tiling.lanes)
+            ]
+            packing = _Rows(k, tiling, target + group.index, sources, FilterTables(*tables))
+            with k.either(k.both(taps.equals(1), channel.equals(1))) as (plain, others):
+                with plain:
+                    packing.matrix(k.minimum(channels, blocks * tiling.block))
+                with others, k.loop(blocks) as turn:
+                    left = k.minimum(channels - turn.index * tiling.block, tiling.block)
+                    start = turn.index * tiling.block * channel
+                    packing.block(turn.index * size, start, left * taps)
         handle: Function = k.handle
     return handle
 

@@ -134,7 +134,27 @@ def simplified(p: Problem) -> Problem:
                 stride=_with(p.stride, axis, 1),
                 dilation=_with(p.dilation, axis, 1),
             )
-    return p
+    return _merged(p)
+
+
+def _merged(p: Problem) -> Problem:
+    """Return the same problem with its last two spatial axes as one, where taps have neither and
+    places lie one after the other.
+    """
+    is_plain = p.taps[1:] == p.stride[1:] == p.spread[1:] == (1, 1) and p.padding[1:] == (0, 0)
+    height, width = p.places[1:]
+    runs_on = all(view.strides[3] == width * view.strides[4] for view in (p.out, p.x))
+    if not is_plain or not runs_on or p.x.shape[3:] != (height, width) or 0 in p.w.shape:
+        return p
+    return replace(p, out=_one_row(p.out), x=_one_row(p.x))
+
+
+def _one_row(view: View) -> View:
+    return replace(
+        view,
+        shape=(*view.shape[:3], 1, view.shape[3] * view.shape[4]),
+        strides=(*view.strides[:3], 0, view.strides[4]),
+    )
 
 
 def phases(p: Problem) -> Iterator[Problem]:

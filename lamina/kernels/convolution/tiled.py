@@ -119,27 +119,50 @@ def _emit_store(module: KernelModule, scalar: Scalar, tiling: Tiling) -> Functio
     lanes = tiling.lanes
     with module.function("_store", parameters, inline="never") as opened:
         k, out, channel, buffer, pixels, valid, offsets, runs = opened
-        at = k.cell(i64, 0)
-        with k.repeat_while(lambda: at.get() < pixels):
-            place = at.get()
-            run = k.minimum(k.minimum(runs[place], pixels - place), lanes)
-            here, there = out + offsets[place], buffer + place * tiling.panel
-            for first in range(0, tiling.panel, lanes):
-                sources = [there + (first + row * tiling.panel) for row in range(lanes)]
-                columns = list(k.load_transposed(sources))
-                targets = [here + channel * (first + number) for number in range(lanes)]
-                is_whole = k.both(run.equals(lanes), valid >= first + lanes)
-                with k.either(is_whole) as (whole, part):
-                    with whole:
-                        for target, column in zip(targets, columns, strict=True):
-                            target.store(0, column)
-                    with part:
-                        for number, column in enumerate(columns):
-                            with k.when(valid > first + number):
-                                k.store_first(targets[number], column, run)
-            at.set(place + run)
+        with k.loop(k.minimum(valid, tiling.panel), step=lanes) as turn:
+            targets = [out + channel * (turn.index + number) for number in range(lanes)]
+            rows = _Rows(k, tiling, buffer + turn.index, targets, valid - turn.index)
+            at = k.cell(i64, 0)
+            with k.repeat_while(lambda: at.get() < pixels):
+                place = at.get()
+                run = k.minimum(runs[place], pixels - place)
+                rows.store(place, offsets[place], run)
+                at.set(place + run)
         handle: Function = k.handle
     return handle
+
+
+class _Rows:
+    """Emits the writing of a register of channels: a row of out for each of them."""
+
+    def __init__(
+        self, k: Builder, tiling: Tiling, buffer: Value, targets: list[Value], valid: Value
+    ) -> None:
+        self.k = k
+        self.tiling = tiling
+        self.buffer = buffer
+        self.targets = targets
+        self.valid = valid
+
+    def store(self, place: Value, offset: Value, run: Value) -> None:
+        """Write the `run` pixels from `place` on to where `offset` tells."""
+        k, lanes = self.k, self.tiling.lanes
+        whole = k.select(self.valid >= lanes, run // lanes * lanes, k.integer(0))
+        with k.loop(whole, step=lanes) as turn:
+            for target, column in zip(self.targets, self._columns(place + turn.index), strict=True):
+                target.store(offset + turn.index, column)
+        with k.loop(run, start=whole, step=lanes) as turn:
+            for number, column in enumerate(self._columns(place + turn.index)):
+                with k.when(self.valid > number):
+                    here = self.targets[number] + (offset + turn.index)
+                    k.store_first(here, column, run - turn.index)
+
+    def _columns(self, place: Value) -> list[Value]:
+        panel = self.tiling.panel
+        first = self.buffer + place * panel
+        return list(
+            self.k.load_transposed([first + row * panel for row in range(len(self.targets))])
+        )
 
 
 class _Chunk:
@@ -226,6 +249,7 @@ class _Chunk:
         """Return where the packed weights of `count` blocks lie, packed now if they were not."""
         k = self.k
         w = k.pointer_at(self.get("w"), self.scalar)
+        self.following = self._following(w, panel, block + count)
         with k.when(self.get("packs").equals(1)):
             row = self.group * self.get("outputs") + panel * self.tiling.panel
             channel = block * self.tiling.block
@@ -240,6 +264,15 @@ class _Chunk:
         number = (self.group * self.get("panels") + panel) * self.get("blocks") + block
         return k.select(self.get("packs").equals(1), self.filters, w + number * size)
 
+    def _following(self, w: Value, panel: Value, block: Value) -> Value:
+        """Return where the weights after those before `block` lie, of this panel or the next."""
+        k = self.k
+        is_last = block >= self.get("blocks")
+        row = self.group * self.get("outputs") + panel * self.tiling.panel
+        row = row + k.select(is_last, k.integer(self.tiling.panel), k.integer(0))
+        block = k.select(is_last, k.integer(0), block)
+        return w + (row * self.get("w_row") + block * self.tiling.block * self.get("w_channel"))
+
     def _tiles(self, count: Value, weights: Value, adds: Value) -> None:
         """Sum `count` entries for all pixels: in tiles as even as they come."""
         k, most = self.k, self.tiling.pixels
@@ -250,7 +283,8 @@ class _Chunk:
         with k.loop(tiles) as turn:
             place = turn.index * each + k.minimum(turn.index, more)
             pixels = each + k.select(turn.index < more, k.integer(1), k.integer(0))
-            # The weights that come next are asked for along the way.
+            self._ask_for_weights(turn.index, tiles)
+            # The packed weights that come next are asked for along the way.
             ahead = weights + size + k.minimum(turn.index * count * line, size)
             height = self._compiled_height(pixels)
             for number, function in self.parts.tiles.items():
@@ -259,6 +293,18 @@ class _Chunk:
                         function, count, self.entries[2], self.pixels + place, self.x, weights,
                         self.buffer + place * self.tiling.panel, adds, ahead,
                     )  # fmt: skip
+
+    def _ask_for_weights(self, tile: Value, tiles: Value) -> None:
+        """Ask for a share of the weights that are to be packed next: some rows of the panel."""
+        k = self.k
+        size = self.get("block_group") * self.count
+        line = _LINE_BYTES // self.scalar.bytes
+        with k.when(self.get("packs").equals(1)):
+            start, stop = (number * self.valid // tiles for number in (tile, tile + 1))
+            with k.loop(stop, start=start) as row:
+                here = self.following + row.index * self.get("w_row")
+                with k.loop(size, step=line) as place:
+                    k.prefetch(here + place.index, level=2)
 
     def _compiled_height(self, pixels: Value) -> Value:
         height = self.k.integer(self.tiling.pixels)
