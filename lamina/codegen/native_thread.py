@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-# These tell of a mistake of the thread itself, and must reach who prints a traceback.
-_OWN_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
 _NAME = b"lamina"
 
 
@@ -30,8 +28,11 @@ def _libc() -> Any:
 
 @contextlib.contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """A thread inherits what its creator blocks: signals are for the threads of Python."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OWN_FAULTS)
+    """A thread inherits what its creator blocks: signals are for the threads of Python, but for
+    those that tell of a fault of the thread itself.
+    """
+    faults = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
     try:
         yield
     finally:

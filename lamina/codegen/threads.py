@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from lamina.codegen import jit, native_thread
 from lamina.codegen.cpu import usable_cores
 from lamina.codegen.jit import Entry
@@ -28,11 +30,11 @@ _ALIGN = 64
 
 
 class _Memory:
-    """Bytes that begin at a cache line."""
+    """Zeros that begin at a cache line; pages that nobody touches take no memory."""
 
     def __init__(self, size: int) -> None:
-        self._buffer = ctypes.create_string_buffer(size + _ALIGN)
-        self.address = -(-ctypes.addressof(self._buffer) // _ALIGN) * _ALIGN
+        self._bytes = np.zeros(size + _ALIGN, np.uint8)
+        self.address = -(-self._bytes.ctypes.data // _ALIGN) * _ALIGN
         self.size = size
 
 
@@ -107,8 +109,8 @@ class Team:
     ) -> None:
         """Call `entry` on this thread and up to `threads` − 1 workers."""
         own = _scratch.reserve(scratch_bytes)
-        helpers = min(threads, self.size) - 1
-        if helpers < 1 and not together:
+        helpers = max(0, min(threads, self.size) - 1)
+        if helpers == 0 and not together:
             entry(arguments, own)
             return
         if helpers > self._ready and self._is_open:
