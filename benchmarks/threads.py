@@ -157,6 +157,7 @@ def main() -> None:
     if arguments.peer:
         print(json.dumps([number for n in SIZES for number in PEERS[arguments.peer](n)]))
         return
+    threads.set_num_threads(max(THREADS))
     console = Console(width=120)
     console.print(machine(fma_peak()))
     report_calls(console)

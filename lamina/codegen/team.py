@@ -20,6 +20,7 @@ _NEWS, _SEATS, _BALANCE, _BUSY, _JOB = (line * LINE for line in range(5))
 _ENTRY, _ARGUMENTS, _SCRATCH, _STRIDE, _PLACES, _WORKERS = range(_JOB, _JOB + 6)
 _WAKES = 2
 BLOCK_BYTES = (_JOB + LINE) * 8
+BUSY_AT_BYTE = _BUSY * 8
 
 
 def emit_team(module: KernelModule) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from lamina.codegen import jit, native_thread
 from lamina.codegen.cpu import usable_cores
 from lamina.codegen.jit import Entry
-from lamina.codegen.team import BLOCK_BYTES, emit_team
+from lamina.codegen.team import BLOCK_BYTES, BUSY_AT_BYTE, emit_team
 from lamina.config import settings
 from lamina.errors import ArgumentError
 
@@ -167,7 +167,9 @@ class Team:
             self._end_workers(keep=size - 1)
 
     def rest(self) -> None:
-        """End all threads, until there is work again."""
+        """End all threads, until there is work again; a team at work goes on."""
+        if ctypes.c_int32.from_address(self._block.address + BUSY_AT_BYTE).value:
+            return
         with self._changing:
             self._end_workers(keep=0)
 
@@ -200,7 +202,8 @@ def _start_over() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # The parent forks with no thread but Python's, and has its team back when there is work.
+    # The parent forks with no thread but Python's, and has its team back when there is work: Python
+    # warns of a fork beside other threads.
     os.register_at_fork(before=lambda: _team.rest(), after_in_child=_start_over)
 atexit.register(lambda: _team.close())
 
