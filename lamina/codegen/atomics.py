@@ -9,22 +9,13 @@ CompileError and `pause` nothing.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from lamina.codegen import llvm
 from lamina.codegen.builder import Builder
-from lamina.codegen.types import Scalar, element_of, i32, i64
+from lamina.codegen.types import LLVM_ORDERS, Order, Scalar, element_of, i32, i64
 from lamina.codegen.values import Number, Value, constant
 from lamina.errors import CompileError
 
-Order = Literal["relaxed", "acquire", "release", "acquire_release", "sequential"]
-_LLVM_ORDER = {
-    "relaxed": "monotonic",
-    "acquire": "acquire",
-    "release": "release",
-    "acquire_release": "acq_rel",
-    "sequential": "seq_cst",
-}
 ALL = 0x7FFF_FFFF
 _FUTEX_WAIT, _FUTEX_WAKE = 128, 129  # the private kind: threads of one process
 
@@ -52,7 +43,7 @@ def load(k: Builder, pointer: Value, *, order: Order = "acquire") -> Value:
     """Return the integer at `pointer`, whole even while another thread writes it."""
     scalar = element_of(pointer.type)
     kind = scalar.llvm_type()
-    ir = k.emit.load_atomic(pointer.ir, _LLVM_ORDER[order], scalar.bytes, typ=kind)
+    ir = k.emit.load_atomic(pointer.ir, LLVM_ORDERS[order], scalar.bytes, typ=kind)
     return Value(k.emit, ir, scalar)
 
 
@@ -62,7 +53,7 @@ def store(k: Builder, pointer: Value, value: Value | Number, *, order: Order = "
     new = _as(k, scalar, value)
     # llvmlite's `store_atomic` refuses pointers that do not say what they point to.
     instruction = llvm.ir.instructions.StoreAtomicInstr(
-        k.emit.block, new.ir, pointer.ir, _LLVM_ORDER[order], scalar.bytes
+        k.emit.block, new.ir, pointer.ir, LLVM_ORDERS[order], scalar.bytes
     )
     k.emit._insert(instruction)
 
@@ -94,7 +85,7 @@ def compare_exchange(
 
 def fence(k: Builder, *, order: Order = "sequential") -> None:
     """Keep what comes before from changing places with what comes after."""
-    k.emit.fence(_LLVM_ORDER[order])
+    k.emit.fence(LLVM_ORDERS[order])
 
 
 def pause(k: Builder) -> None:
@@ -124,7 +115,7 @@ def _as(k: Builder, scalar: Scalar, value: Value | Number) -> Value:
 def _exchanged(k: Builder, what: str, pointer: Value, value: Value | Number, order: Order) -> Value:
     scalar = element_of(pointer.type)
     operand = _as(k, scalar, value)
-    ir = k.emit.atomic_rmw(what, pointer.ir, operand.ir, _LLVM_ORDER[order])
+    ir = k.emit.atomic_rmw(what, pointer.ir, operand.ir, LLVM_ORDERS[order])
     return Value(k.emit, ir, scalar)
 
 

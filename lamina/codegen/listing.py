@@ -9,6 +9,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
+from lamina.codegen.types import LLVM_ORDERS
 from lamina.codegen.verifier import shown
 
 _OPERATORS = {
@@ -18,6 +19,8 @@ _OPERATORS = {
 }  # fmt: skip
 _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _WORDS = {"inttoptr": "pointer at", "extractelement": "lane", "insertelement": "with lane"}
+_ATOMIC = {"cmpxchg": "compare_exchange", "xchg": "exchange"}
+_ORDERS = {llvm_order: order for order, llvm_order in LLVM_ORDERS.items()}
 _CASTS = ("trunc", "zext", "sext", "fptrunc", "fpext", "sitofp", "uitofp")
 _ELSEWHERE = ("phi", "br", "ret void")
 _TYPE_SUFFIX = re.compile(r"(\.(v\d+)?[if]\d+|\.p0)+$")
@@ -158,6 +161,10 @@ class _Listing:
                 return f"shuffle {names[0]}, {names[1]} to <{lanes}>"
             case "call":
                 return self._call(i, names)
+        if hasattr(i, "ordering"):
+            what = getattr(i, "operation", i.opname.removesuffix(" atomic"))
+            text = f"{_ORDERS[i.ordering]} {_ATOMIC.get(what, what)} {', '.join(names)}"
+            return text.rstrip()
         if i.opname in _OPERATORS:
             return f"{names[0]} {_OPERATORS[i.opname]} {names[1]}"
         word = "convert" if i.opname in _CASTS else _WORDS.get(i.opname, i.opname)

@@ -1,7 +1,7 @@
 """The types of the kernel language: scalars, vectors of them and pointers to them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lamina.codegen import llvm
 
@@ -86,6 +86,17 @@ f32 = Scalar("f32", 32, True)
 f64 = Scalar("f64", 64, True)
 
 _INTEGERS = {8: i8, 16: i16, 32: i32, 64: i64}
+
+
+# How a step that all threads agree on stands to what is read and written around it.
+Order = Literal["relaxed", "acquire", "release", "acquire_release", "sequential"]
+LLVM_ORDERS = {
+    "relaxed": "monotonic",
+    "acquire": "acquire",
+    "release": "release",
+    "acquire_release": "acq_rel",
+    "sequential": "seq_cst",
+}
 
 
 def integer_like(scalar: Scalar) -> Scalar:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lamina.codegen import jit
+from lamina.codegen import atomics, jit
 from lamina.codegen.builder import KernelModule
 from lamina.codegen.target import AVX2, AVX512
 from lamina.codegen.types import Pointer, bf16, f32, i8, i32, i64, u8
@@ -53,7 +53,19 @@ def emit_lanes(module: KernelModule) -> None:
         x.store(8, k.convert(k.sqrt(k.convert(chosen, f32)), i32))
 
 
-EMITTERS = (emit_dot, emit_branches, emit_lanes)
+def emit_shared(module: KernelModule) -> None:
+    """Steps on words that threads share, with their orders."""
+    with module.function("run", WHOLE) as (k, args, _):
+        word = k.cast_pointer(args, i32)
+        seen = atomics.load(k, word)
+        _, done = atomics.compare_exchange(k, word, seen, seen + 1)
+        with k.when(done):
+            atomics.add(k, args + 1, atomics.exchange(k, args + 2, 0), order="release")
+            atomics.fence(k)
+        atomics.sleep_while(k, word, seen)
+
+
+EMITTERS = (emit_dot, emit_branches, emit_lanes, emit_shared)
 
 
 @pytest.mark.parametrize("emitter", EMITTERS, ids=lambda e: e.__name__[5:])
