@@ -85,12 +85,19 @@ class _Plane(ABC):
             source = x + row.index * self.get("x_row")
             target = self.plane + (place + self.get("low") + row.index * self.get("pitch"))
             with k.either(step.equals(1)) as (side_by_side, apart):
-                with side_by_side, k.loop(columns, step=self.lanes) as turn:
-                    left = columns - turn.index
-                    content = k.load_first(source + turn.index, left)
-                    k.store_first(target + turn.index, content, left)
+                with side_by_side:
+                    self._copy_row(source, target)
                 with apart, k.loop(columns) as turn:
                     target[turn.index] = source[turn.index * step]
+
+    def _copy_row(self, source: Value, target: Value) -> None:
+        """Copy a row; zeros behind its end go where zeros are, or a row that is copied later."""
+        k, columns = self.k, self.get("copied_columns")
+        whole = columns // self.lanes * self.lanes
+        with k.loop(whole, step=self.lanes) as turn:
+            target.store(turn.index, source.load(turn.index, lanes=self.lanes))
+        with k.when(whole < columns):
+            target.store(whole, k.load_first(source + whole, columns - whole))
 
     def _neighbours(self, source: Value) -> list[Value]:
         """Return a register for each tap of a row: places `step` apart, from `source` on."""
@@ -139,17 +146,38 @@ class _Rows(_Plane):
         """Return the sums of a register in each of `count` rows; x starts at `source`."""
 
     def _rows(self, out: Value, first: Value, factors: "_Factors", count: int) -> None:
-        k, step = self.k, self.get("out_column")
-        start = self.plane + first * self.step * self.get("pitch")
-        with k.loop(self.get("width"), step=self.lanes) as turn:
-            sums = self._sums(start + turn.index * self.step, factors, count)
-            left = self.get("width") - turn.index
-            rows = [
-                out + ((first + row) * self.get("out_row") + turn.index * step)
-                for row in range(count)
-            ]
-            for target, total in zip(rows, sums, strict=True):
-                self._store(target, total, step, left)
+        k, width, step = self.k, self.get("width"), self.get("out_column")
+        whole = width // self.lanes * self.lanes
+        # Masked stores are slow: the last register of a long row overlaps the one before.
+        overlaps = k.both(step.equals(1), k.both(width > whole, whole > 0))
+        end = k.select(overlaps, whole + self.lanes, width)
+        with k.loop(end, step=self.lanes) as turn:
+            at = k.select(overlaps, k.minimum(turn.index, width - self.lanes), turn.index)
+            source = self.plane + (first * self.step * self.get("pitch") + at * self.step)
+            sums = self._sums(source, factors, count)
+            rows = [out + ((first + row) * self.get("out_row") + at * step) for row in range(count)]
+            with k.either(self._fits(first + (count - 1), at)) as (plain, others):
+                with plain:
+                    for target, total in zip(rows, sums, strict=True):
+                        target.store(0, total)
+                with others:
+                    for row, (target, total) in enumerate(zip(rows, sums, strict=True)):
+                        with k.either(self._fits(first + row, at)) as (whole_row, part):
+                            with whole_row:
+                                target.store(0, total)
+                            with part:
+                                self._store(target, total, step, width - at)
+
+    def _fits(self, row: Value, at: Value) -> Value:
+        """Return whether a full register may be written at column `at` of `row`.
+
+        What it writes behind the row belongs to rows that are written later.
+        """
+        k, width = self.k, self.get("width")
+        follows = self.get("out_row").equals(width)
+        ends_inside = row * width + at + self.lanes <= self.get("height") * width
+        inside = k.either_true(at + self.lanes <= width, k.both(follows, ends_inside))
+        return k.both(self.get("out_column").equals(1), inside)
 
     def _store(self, target: Value, total: Value, step: Value, left: Value) -> None:
         k = self.k
@@ -181,7 +209,7 @@ class _Rows(_Plane):
 class _Forward(_Rows):
     """One channel a group: its weights stay in registers."""
 
-    together = (4, 1)
+    together = (4, 2, 1)
 
     def _prepared(self, w: Value) -> "_Factors":
         return _Rows._prepared(self, w).loaded(self.k, self.k.integer(0))
