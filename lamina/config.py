@@ -6,6 +6,7 @@
 | LAMINA_NUM_THREADS | size of the thread team                              | usable cores    |
 | LAMINA_CACHE_DIR   | where compiled kernels are kept                      | ~/.cache/lamina |
 | LAMINA_CACHE_BYTES | cap on that folder                                   | 256 MiB         |
+| LAMINA_CODE_BYTES  | cap on compiled kernels kept in memory               | 64 MiB          |
 | LAMINA_POOL_BYTES  | cap on memory the tensor pool may keep for reuse     | 1 GiB           |
 """
 
@@ -24,6 +25,7 @@ class Settings:
     num_threads: int | None
     cache_dir: Path
     cache_bytes: int
+    code_bytes: int
     pool_bytes: int
 
 
@@ -46,6 +48,7 @@ def read_settings() -> Settings:
         num_threads=_count("LAMINA_NUM_THREADS", None, 1),
         cache_dir=Path(os.environ.get("LAMINA_CACHE_DIR") or Path(base) / "lamina"),
         cache_bytes=_count("LAMINA_CACHE_BYTES", 256 << 20, 0) or 0,
+        code_bytes=_count("LAMINA_CODE_BYTES", 64 << 20, 0) or 0,
         pool_bytes=_count("LAMINA_POOL_BYTES", 1 << 30, 0) or 0,
     )
 

@@ -8,11 +8,14 @@ write the same one. A damaged entry counts as missing.
 import hashlib
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 _CHECKSUM_BYTES = 32
 _SUFFIX = ".kernel"
+_UNFINISHED = ".part"
+_ABANDONED_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +58,28 @@ class DiskCache:
             self._entries(), key=lambda entry: (entry[2] == self._path(keep), entry[0])
         )
         total = sum(size for _, size, _ in entries)
+        self._sweep()
         for _, size, path in entries:
             if total <= self.cap_bytes:
                 return
             path.unlink(missing_ok=True)
             total -= size
 
+    def _sweep(self) -> None:
+        """Remove what processes left that were killed while they wrote."""
+        for path in self.folder.glob(f"*{_UNFINISHED}"):
+            try:
+                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                    path.unlink()
+            except FileNotFoundError:  # its writer has finished meanwhile
+                continue
+
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"
 
     def _write(self, key: str, data: bytes) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
+        handle, name = tempfile.mkstemp(dir=self.folder, suffix=_UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)

@@ -56,6 +56,11 @@ class LoadedCode:
     base: int
     symbols: dict[str, int]
 
+    @property
+    def bytes_held(self) -> int:
+        """How much memory the code takes: whole pages."""
+        return -(-len(self.memory) // mmap.PAGESIZE) * mmap.PAGESIZE
+
     def address(self, name: str) -> int:
         """Return where the function `name` starts."""
         return self.symbols[name]

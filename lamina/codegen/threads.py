@@ -15,7 +15,6 @@ import threading
 import warnings
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -78,8 +77,7 @@ class _Native:
 
 
 def _address(name: str) -> int:
-    entry: Any = jit.kernel(emit_team, name=name)
-    return ctypes.cast(entry, ctypes.c_void_p).value or 0
+    return jit.address(emit_team, name=name)
 
 
 _native = cache(_Native)

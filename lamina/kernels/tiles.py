@@ -5,9 +5,6 @@ Kernels that know lines alone call the functions compiled here, one for each wid
 their address: no layout makes another kernel to compile.
 """
 
-import ctypes
-from typing import Any
-
 from lamina.codegen import jit
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.types import Pointer, Scalar, Type, element_of, i64, u8, u16, u32, u64
@@ -103,8 +100,7 @@ def _outer(k: Builder, sizes: Value, strides: Value, axes: Value, index: Value) 
 
 def carrier(itemsize: int, *, is_out: bool) -> int:
     """Return the address of the function that carries elements of so many bytes."""
-    entry: Any = jit.kernel(emit_carry, itemsize, is_out, name="carry")
-    return ctypes.cast(entry, ctypes.c_void_p).value or 0
+    return jit.address(emit_carry, itemsize, is_out, name="carry")
 
 
 def carry(

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -92,6 +94,34 @@ def test_many_writers_of_one_entry(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(work, range(200)))
     assert set(found) <= {CODE, None}
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_what_a_killed_writer_left_is_removed(store):
+    store.folder.mkdir(parents=True)
+    old, young = (store.folder / f"{name}.part" for name in ("old", "young"))
+    for path in (old, young):
+        path.write_bytes(CODE)
+    os.utime(old, (0, 0))
+    store.put("a", CODE)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+WRITER = """
+from pathlib import Path
+from lamina.codegen.cache import DiskCache
+store = DiskCache(Path({folder!r}), 3 * {entry})
+for number in range(300):
+    store.put(str(number % 7), bytes([number % 7]) * {size})
+    found = store.get(str(number % 5))
+    assert found is None or found == bytes([number % 5]) * {size}
+"""
+
+
+def test_processes_that_write_at_once(tmp_path):
+    code = WRITER.format(folder=str(tmp_path), entry=ENTRY_BYTES, size=len(CODE))
+    writers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     assert not list(tmp_path.glob("*.part"))
 
 
