@@ -22,12 +22,13 @@ def argument_block(*numbers: int) -> "ctypes.Array[ctypes.c_int64]":
     return (ctypes.c_int64 * len(numbers))(*numbers)
 
 
-def workers_for(*, chunks: int, flops: int = 0, nbytes: int = 0) -> int:
-    """Return how many threads a kernel call is worth that computes `flops` or moves `nbytes`, and
-    that is cut into `chunks`: one for each 50 µs, no more than the team has.
+def workers_for(*, flops: int = 0, nbytes: int = 0, chunks: int | None = None) -> int:
+    """Return how many threads a kernel call is worth that computes `flops` or moves `nbytes`: one
+    for each 50 µs, no more than the team has and no more than there are `chunks`.
     """
     worthwhile = 1 + max(flops // FLOPS_WORTH_A_THREAD, nbytes // BYTES_WORTH_A_THREAD)
-    return max(1, min(threads.num_threads(), chunks, worthwhile))
+    workers = min(threads.num_threads(), worthwhile)
+    return workers if chunks is None else max(1, min(workers, chunks))
 
 
 @dataclass(frozen=True, slots=True)

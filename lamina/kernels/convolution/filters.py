@@ -8,12 +8,12 @@ Channels past the last are zeros; output channels past the last repeat it and ar
 from dataclasses import dataclass
 from math import prod
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.types import Pointer, Scalar, Type, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.tiling import Tiling, tiling_for
-from lamina.kernels.launch import Place, Step, argument_block
+from lamina.kernels.launch import Place, Step, argument_block, workers_for
 from lamina.kernels.offsets import emit_table
 from lamina.kernels.operand import Axes, Shape, flat
 from lamina.kernels.scalars import SCALARS
@@ -25,7 +25,6 @@ _FIELDS = (
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _AXES = len(_FIELDS)
 _WORTH_A_TRANSPOSE = 3
-_BYTES_WORTH_A_THREAD = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +199,7 @@ def packed_filters(
         *flat(filter_axes(sums, tiling), 2),
     )  # fmt: skip
     total = chunks * blocks * count * tiling.panel * SCALARS[dtype].bytes
-    workers = min(1 + total // _BYTES_WORTH_A_THREAD, chunks, threads.num_threads())
+    workers = workers_for(chunks=chunks, nbytes=total)
     places = ((_SLOT["target"], target), (_SLOT["source"], source))
     entry = jit.kernel(emit_filters, dtype, tiling.block)
     return Step(entry, arguments, places, 4 * 8 * count, workers)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, Type, i8, i64
@@ -20,7 +20,7 @@ from lamina.codegen.values import Value
 from lamina.kernels.convolution.filters import FilterTables, emit_pack_filters, filter_axes
 from lamina.kernels.convolution.problem import Problem
 from lamina.kernels.convolution.tiling import STEPS, Tiling, tiling_for
-from lamina.kernels.launch import Place, Step, argument_block
+from lamina.kernels.launch import Place, Step, argument_block, workers_for
 from lamina.kernels.offsets import emit_table
 from lamina.kernels.operand import AXES, Axes, flat, product
 from lamina.kernels.scalars import SCALARS
@@ -35,7 +35,6 @@ _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _PIXEL_AXES = len(_FIELDS)
 _ENTRY_AXES = _PIXEL_AXES + 3 * AXES
 _FILTER_AXES = _ENTRY_AXES + 3 * AXES
-_FLOPS_WORTH_A_THREAD = 40_000_000
 _CHUNKS_A_THREAD = 4
 _MOST_BAND = 1024
 _LEAST_BAND = 96
@@ -382,7 +381,7 @@ class Tiled:
         block_group = min(blocks, max(1, STEPS // (self.block * taps)))
         pixels = product(self.pixels)
         flops = 2 * pixels * self.groups * self.outputs * self.channels * taps
-        workers = min(threads.num_threads(), 1 + flops // _FLOPS_WORTH_A_THREAD)
+        workers = workers_for(flops=flops)
         bands = -(-pixels // self.band)
         wanted = 1 if workers == 1 else -(-_CHUNKS_A_THREAD * workers // (bands * self.groups))
         panel_chunk = -(-panels // min(wanted, panels))
