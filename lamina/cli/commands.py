@@ -7,6 +7,7 @@ from rich.console import Console
 
 from lamina.cli.doctor import doctor
 from lamina.cli.quickstart import quickstart
+from lamina.cli.tune import tune
 from lamina.errors import LaminaError
 from lamina.version import __version__
 
@@ -19,6 +20,7 @@ def commands() -> None:
 
 commands.add_command(quickstart)
 commands.add_command(doctor)
+commands.add_command(tune)
 
 
 def main() -> None:

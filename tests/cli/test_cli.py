@@ -30,6 +30,19 @@ def test_doctor_names_the_machine(tmp_path: Path) -> None:
     assert float(peak[1]) > 1
 
 
+def test_tune_measures_every_way_that_is_worth_a_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAMINA_CACHE_DIR", str(tmp_path))
+    done = lamina_command("tune", "16x9x9", "16x16x3x3", "--padding", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for said in ("direct", "winograd", "im2col", "is preferred from now on"):
+        assert said in done.stdout
+    done = lamina_command("tune", "16x9", "16x16x3x3", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "expected CxHxW" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [("quickstart", "--epochs", "0"), ("no-such-command",)])
 def test_wrong_arguments_are_refused(arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = lamina_command(*arguments, cwd=tmp_path)

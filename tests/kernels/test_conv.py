@@ -8,7 +8,7 @@ from kernels.operands import ArrayOperand, GuardedMemory, error_in_roundings
 
 from lamina.codegen import threads
 from lamina.errors import ArgumentError, DTypeError, ShapeError
-from lamina.kernels.convolution.entry import conv, strategies
+from lamina.kernels.convolution.entry import conv, parts, strategies
 from lamina.kernels.convolution.winograd_transforms import TRANSFORMS
 
 
@@ -63,7 +63,7 @@ def check(x, w, out, stride, padding, dilation, input_dilation, groups=1, batch_
         "stride": stride, "padding": padding, "dilation": dilation,
         "input_dilation": input_dilation, "groups": groups, "batch_groups": batch_groups,
     }  # fmt: skip
-    for strategy in strategies(*operands, **named):
+    for strategy in strategies(parts(*operands, **named)):
         out[...] = np.nan
         conv(*operands, **named, strategy=strategy)
         allowed = allowance(strategy, magnitude, x, w, groups, batch_groups)

@@ -5,13 +5,15 @@ from functools import lru_cache
 
 from lamina.codegen import threads
 from lamina.errors import ArgumentError, DTypeError, ShapeError
+from lamina.kernels.convolution import choices
 from lamina.kernels.convolution.problem import Problem, phases, simplified, spatial3
-from lamina.kernels.convolution.table import applicable, choose
+from lamina.kernels.convolution.table import choose, preferred
 from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, View
 from lamina.kernels.operand import Operand, Shape
 from lamina.kernels.scalars import SCALARS
 
 Layout = tuple[Shape, Shape]
+_Call = tuple[tuple[str, ...], Layout, Layout, Layout, tuple[Shape, ...], tuple[int, int]]
 
 
 def conv(
@@ -40,20 +42,13 @@ def conv(
     `strategy` names a row of the table of strategies; without it the cheapest is taken. Raises
     DTypeError, ShapeError, and ArgumentError, also where that strategy does not apply.
     """
-    plan = _plan(
-        (out.dtype.name, x.dtype.name, w.dtype.name),
-        (out.shape, out.strides),
-        (x.shape, x.strides),
-        (w.shape, w.strides),
-        (tuple(stride), tuple(padding), tuple(dilation), tuple(input_dilation)),
-        (groups, batch_groups),
-        strategy,
-        threads.num_threads(),
+    call = _described(
+        out, x, w, (stride, padding, dilation, input_dilation), (groups, batch_groups)
     )
-    plan.run(out.address, x.address, w.address)
+    _plan(*call, strategy, threads.num_threads()).run(out.address, x.address, w.address)
 
 
-def strategies(
+def parts(
     out: Operand,
     x: Operand,
     w: Operand,
@@ -64,18 +59,49 @@ def strategies(
     input_dilation: Shape,
     groups: int = 1,
     batch_groups: int = 1,
-) -> list[str]:
-    """Return the names of the strategies that can compute that `conv`, the cheapest first."""
-    problem = _problem(
+) -> list[Problem]:
+    """Return the problems that `conv` solves for these operands, one after the other."""
+    options = (stride, padding, dilation, input_dilation)
+    return list(_parts(_problem(*_described(out, x, w, options, (groups, batch_groups)))))
+
+
+def strategies(problems: list[Problem]) -> dict[str, float]:
+    """Return the strategies that can compute all of `problems`, in the order in which they are
+    preferred for the first, each with its estimated cycles for one sample.
+    """
+    costs = [
+        {strategy.name: strategy.cost(problem.of_one_sample()) for strategy in preferred(problem)}
+        for problem in problems
+    ]
+    return {
+        name: sum(cost[name] for cost in costs)
+        for name in costs[0]
+        if all(name in cost for cost in costs)
+    }
+
+
+def remember(problems: list[Problem], name: str) -> None:
+    """Prefer strategy `name` for problems of these shapes from now on, in later processes too.
+
+    Neither the batch nor the number of threads tells shapes apart.
+    """
+    for problem in problems:
+        choices.remember(problem, name)
+    _plan.cache_clear()
+
+
+def _described(
+    out: Operand, x: Operand, w: Operand, options: tuple[Shape, ...], groups: tuple[int, int]
+) -> _Call:
+    """Return all of a call but its addresses."""
+    return (
         (out.dtype.name, x.dtype.name, w.dtype.name),
         (out.shape, out.strides),
         (x.shape, x.strides),
         (w.shape, w.strides),
-        (tuple(stride), tuple(padding), tuple(dilation), tuple(input_dilation)),
-        (groups, batch_groups),
+        tuple(tuple(option) for option in options),
+        groups,
     )
-    orders = [[way.name for way in applicable(part)] for part in _parts(problem)]
-    return [name for name in orders[0] if all(name in order for order in orders)]
 
 
 @lru_cache(maxsize=PLANS_KEPT)

@@ -1,6 +1,7 @@
 """The table of strategies, and the choice between them: by shape, never by batch or threads."""
 
 from lamina.errors import ArgumentError
+from lamina.kernels.convolution import choices
 from lamina.kernels.convolution.correlation import CORRELATION
 from lamina.kernels.convolution.depthwise import DEPTHWISE
 from lamina.kernels.convolution.direct import DIRECT, DIRECT_UNBLOCKED
@@ -19,19 +20,22 @@ STRATEGIES = (
 )  # fmt: skip
 
 
-def applicable(p: Problem) -> list[Strategy]:
-    """Return the strategies that can compute `p`, the cheapest first."""
+def preferred(p: Problem) -> list[Strategy]:
+    """Return the strategies that can compute `p`: the one that was measured to be best, where
+    `lamina tune` did, then the cheapest first.
+    """
     sample = p.of_one_sample()
     found = [strategy for strategy in STRATEGIES if strategy.applies(sample)]
-    return sorted(found, key=lambda strategy: strategy.cost(sample))
+    tuned = choices.recall(sample)
+    return sorted(found, key=lambda strategy: (strategy.name != tuned, strategy.cost(sample)))
 
 
 def choose(p: Problem, name: str | None = None) -> Strategy:
-    """Return the cheapest strategy for `p`, or the one called `name`.
+    """Return the preferred strategy for `p`, or the one called `name`.
 
     Raises ArgumentError where there is none of that name, or it does not apply.
     """
-    found = applicable(p)
+    found = preferred(p)
     for strategy in found:
         if name in (None, strategy.name):
             return strategy

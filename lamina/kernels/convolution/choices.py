@@ -1,0 +1,48 @@
+"""Choices that were measured: which strategy is best for a shape on this machine.
+
+They are kept beside the compiled kernels, one small file a shape, private and checked like those:
+a damaged one counts as missing. The key is the target and all that a choice may depend on, so
+neither batch nor threads.
+"""
+
+import hashlib
+from functools import cache
+
+from lamina.codegen.cache import DiskCache
+from lamina.codegen.target import host_target
+from lamina.config import settings
+from lamina.kernels.convolution.problem import Problem
+
+_CAP_BYTES = 1 << 20
+
+
+def remember(p: Problem, name: str) -> None:
+    """Keep `name` as the best strategy for problems of the shape of `p`."""
+    _store().put(_key(p), name.encode())
+    _recall.cache_clear()
+
+
+def recall(p: Problem) -> str | None:
+    """Return the strategy that was measured to be best for the shape of `p`, if any was.
+
+    What a process has once been told does not change: a sample's bits must not.
+    """
+    return _recall(_key(p))
+
+
+@cache
+def _recall(key: str) -> str | None:
+    name = _store().get(key)
+    return None if name is None else name.decode(errors="replace")
+
+
+def _store() -> DiskCache:
+    return DiskCache(settings.cache_dir / "choices", _CAP_BYTES)
+
+
+def _key(p: Problem) -> str:
+    sample = p.of_one_sample()
+    shapes = (sample.out.shape, sample.x.shape, sample.w.shape)
+    options = (p.stride, p.padding, p.dilation, p.spread, p.groups, p.batch_groups)
+    text = repr((host_target().name, p.dtype, shapes, options))
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
