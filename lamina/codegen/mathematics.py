@@ -103,6 +103,20 @@ class Mathematics(Emission):
         """Return x without its fraction."""
         return self.copy_sign(self.floor(self.absolute(x)), x)
 
+    def trailing_zeros(self, x: Value) -> Value:
+        """Return how many zeros end the bits of an integer: all of them for 0."""
+        return self._count_zeros("cttz", x)
+
+    def leading_zeros(self, x: Value) -> Value:
+        """Return how many zeros begin the bits of an integer: all of them for 0."""
+        return self._count_zeros("ctlz", x)
+
+    def _count_zeros(self, name: str, x: Value) -> Value:
+        flag = self.constant(i1, 0)
+        kinds = [x.ir.type, flag.ir.type]
+        function = self.intrinsic(f"llvm.{name}.{suffix(x.type)}", x.ir.type, kinds)
+        return Value(self.emit, self.emit.call(function, [x.ir, flag.ir]), x.type)
+
     def bitcast(self, x: Value, scalar: Scalar) -> Value:
         """Return the bits of x as `scalar`s of the same width."""
         if element_of(x.type).bits != scalar.bits:

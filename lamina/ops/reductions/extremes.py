@@ -12,8 +12,8 @@ from lamina.errors import DTypeError, ShapeError
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.elementwise.arithmetic import cast
-from lamina.ops.reductions.folding import Reduction, folded_size, restore_axes
-from lamina.ops.registry import OUT, Value, define
+from lamina.ops.reductions.folding import Reduction, folded_size, lowered, restore_axes
+from lamina.ops.registry import OUT, Kernel, Value, define
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,9 @@ class Max(_Choice):
     def ref(self, *inputs: NDArray) -> Any:
         return np.max(inputs[0], axis=self.axes, keepdims=self.keepdims)
 
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return lowered("max", self.axes, inputs[0])
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (_shared(self, grad, out, *inputs),)
 
@@ -69,6 +72,9 @@ class Min(_Choice):
 
     def ref(self, *inputs: NDArray) -> Any:
         return np.min(inputs[0], axis=self.axes, keepdims=self.keepdims)
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return lowered("min", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (_shared(self, grad, out, *inputs),)
@@ -121,6 +127,9 @@ class Some(Reduction):
     def ref(self, *inputs: NDArray) -> Any:
         return np.any(inputs[0], axis=self.axes, keepdims=self.keepdims)
 
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return lowered("any", self.axes, inputs[0])
+
 
 @define
 @final
@@ -136,3 +145,6 @@ class Every(Reduction):
 
     def ref(self, *inputs: NDArray) -> Any:
         return np.all(inputs[0], axis=self.axes, keepdims=self.keepdims)
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return lowered("all", self.axes, inputs[0])

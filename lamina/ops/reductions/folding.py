@@ -3,16 +3,19 @@
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from lamina.dtypes import DType
+from lamina.kernels.reduction.plan import reduce
+from lamina.kernels.scalars import STORED
 from lamina.layout import Shape, normalize_axes
-from lamina.memory import Spec
+from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray
-from lamina.ops.registry import Op, Value
+from lamina.ops.registry import Kernel, Op, Value
 
 Axes = int | Iterable[int] | None
 
@@ -64,6 +67,21 @@ def spread(value: Value, op: Reduction, shape: Shape) -> Value:
 def axes_of(x: Value, axis: Axes) -> tuple[int, ...]:
     """Return `axis` as the axes of `x` it names, counted from the front."""
     return normalize_axes(axis, len(x.shape))
+
+
+def lowered(
+    name: str, axes: tuple[int, ...], x: Spec, divisors: tuple[float, ...] = (1.0, 1.0)
+) -> Kernel | None:
+    """Return the kernel of the fold called `name` of inputs like `x`; None where there is none."""
+    if x.dtype.name not in STORED or 0 in x.shape:
+        return None
+    return partial(_reduce, name, axes, divisors)
+
+
+def _reduce(
+    name: str, axes: tuple[int, ...], divisors: tuple[float, ...], out: Array, *inputs: Array
+) -> None:
+    reduce(name, out, inputs, axes, divisors)
 
 
 def total(x: NDArray, op: Reduction, *, keepdims: bool | None = None) -> NDArray:

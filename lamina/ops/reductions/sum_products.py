@@ -9,8 +9,8 @@ from lamina.errors import ShapeError
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.halves import wide_dtype, widened
-from lamina.ops.reductions.folding import reduced_shape
-from lamina.ops.registry import Op, Value, define
+from lamina.ops.reductions.folding import lowered, reduced_shape
+from lamina.ops.registry import Kernel, Op, Value, define
 
 
 @define
@@ -33,6 +33,9 @@ class SumProducts(Op):
     def ref(self, *inputs: NDArray) -> NDArray:
         a, b = inputs
         return summed_products(a, b, self.axes)
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return lowered("sum_products", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         a, b = inputs

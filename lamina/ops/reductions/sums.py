@@ -8,6 +8,7 @@ import numpy as np
 
 from lamina import dtypes
 from lamina.dtypes import DType
+from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.elementwise.arithmetic import absolute, isinf, sign, where
 from lamina.ops.elementwise.functions import exp
@@ -15,13 +16,14 @@ from lamina.ops.halves import widened
 from lamina.ops.reductions.folding import (
     Reduction,
     folded_size,
+    lowered,
     reduced_shape,
     restore_axes,
     spread,
     total,
 )
 from lamina.ops.reductions.scan import products_beside
-from lamina.ops.registry import OUT, Value, define
+from lamina.ops.registry import OUT, Kernel, Value, define
 from lamina.ops.shapes.movement import permute, reshape
 
 
@@ -36,6 +38,9 @@ class Sum(Reduction):
 
     def ref(self, *inputs: NDArray) -> Any:
         return total(widened(inputs[0]), self)
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return None if inputs[0].dtype is dtypes.bool_ else lowered("sum", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (spread(grad, self, inputs[0].shape),)
@@ -54,6 +59,10 @@ class Mean(Reduction):
     def ref(self, *inputs: NDArray) -> Any:
         x = widened(inputs[0])
         return total(x, self) / x.dtype.type(folded_size(x.shape, self))
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        count = float(folded_size(inputs[0].shape, self))
+        return lowered("mean", self.axes, inputs[0], (count, count))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         shape = inputs[0].shape
@@ -75,6 +84,9 @@ class Product(Reduction):
     def ref(self, *inputs: NDArray) -> Any:
         x = widened(inputs[0])
         return np.prod(x, axis=self.axes, dtype=x.dtype, keepdims=self.keepdims)
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return None if inputs[0].dtype is dtypes.bool_ else lowered("prod", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -103,6 +115,10 @@ class Variance(Reduction):
     def ref(self, *inputs: NDArray) -> Any:
         return _variance(widened(inputs[0]), self, self.correction)
 
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        count = float(folded_size(inputs[0].shape, self))
+        return lowered("var", self.axes, inputs[0], (count, max(count - self.correction, 0.0)))
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
         return (_pull(grad * 2, self, self.correction, x),)
@@ -124,6 +140,10 @@ class Deviation(Reduction):
 
     def ref(self, *inputs: NDArray) -> Any:
         return np.sqrt(_variance(widened(inputs[0]), self, self.correction))
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        count = float(folded_size(inputs[0].shape, self))
+        return lowered("std", self.axes, inputs[0], (count, max(count - self.correction, 0.0)))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -165,6 +185,11 @@ class Norm(Reduction):
         if self.order == 2:
             return np.sqrt(total(np.square(size), self))
         return total(size**self.order, self) ** (1 / self.order)
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        if self.order not in (1, 2):
+            return None
+        return lowered(f"norm{self.order:.0f}", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
