@@ -71,7 +71,7 @@ def _loaded(value: Value, dtype: str) -> Value:
     return value.differs(0) if COMPUTED[dtype] == i1 else value
 
 
-class _Line:
+class Line:
     """Emits the computation of consecutive elements."""
 
     def __init__(self, k: Builder, recipe: Recipe, pointers: Sequence[Value]) -> None:
@@ -153,7 +153,7 @@ def _emit_item(module: KernelModule, recipe: Recipe) -> Function:
             else:
                 is_far = carried(place)
             pointers.append(k.select(is_far, room(place), address(place) + offsets[place]))
-        _Line(k, recipe, pointers).emit(count)
+        Line(k, recipe, pointers).emit(count)
         if recipe.streams:
             k.fence()
         for place in range(len(recipe.outputs)):

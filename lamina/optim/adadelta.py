@@ -3,37 +3,26 @@
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import numpy as np
-
-from lamina.memory.array import NDArray
+from lamina.kernels.expression import Expression
 from lamina.optim.optimizer import Group, Optimizer, Parameters, State, count_step
-from lamina.optim.rule import blend_square, regularized
+from lamina.optim.rule import Blend, Coefficient, Update, regularized, root
 
 
 class AdadeltaRule(NamedTuple):
     """One step of Adadelta."""
 
-    lr: float
-    rho: float
-    eps: float
-    decay: float
+    lr: Coefficient
+    blend: Blend
+    eps: Coefficient
+    decay: Coefficient
     maximize: bool
 
-    def update(
-        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
-    ) -> None:
-        square, moved = slots[:2]
-        g = regularized(p, g, work[0], decay=self.decay, maximize=self.maximize)
-        blend_square(square, g, self.rho, work[1])
-        np.add(square, self.eps, out=work[1])
-        np.sqrt(work[1], out=work[1])
-        np.add(moved, self.eps, out=work[2])
-        np.sqrt(work[2], out=work[2])
-        np.divide(work[2], work[1], out=work[1])
-        np.multiply(work[1], g, out=work[1])
-        blend_square(moved, work[1], self.rho, work[2])
-        np.multiply(work[1], self.lr, out=work[1])
-        np.subtract(p, work[1], out=p)
+    def update(self, p: Expression, g: Expression, slots: Sequence[Expression]) -> Update:
+        square, moved = slots
+        g = regularized(p, g, decay=self.decay, maximize=self.maximize)
+        square = self.blend.moved(square, g * g)
+        step = root(moved + self.eps) / root(square + self.eps) * g
+        return Update(p - step * self.lr, (square, self.blend.moved(moved, step * step)))
 
 
 @final
@@ -67,7 +56,7 @@ class Adadelta(Optimizer):
         count_step(state)
         return AdadeltaRule(
             lr=group["lr"],
-            rho=group["rho"],
+            blend=Blend.of(group["rho"]),
             eps=group["eps"],
             decay=group["weight_decay"],
             maximize=group["maximize"],

@@ -3,31 +3,23 @@
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import numpy as np
-
-from lamina.memory.array import NDArray
+from lamina.kernels.expression import Expression
 from lamina.optim.optimizer import Group, Optimizer, Parameters, State, count_step
-from lamina.optim.rule import descend, regularized
+from lamina.optim.rule import Coefficient, Update, descended, regularized, root
 
 
 class AdagradRule(NamedTuple):
     """One step of Adagrad."""
 
-    rate: float
-    eps: float
-    decay: float
+    rate: Coefficient
+    eps: Coefficient
+    decay: Coefficient
     maximize: bool
 
-    def update(
-        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
-    ) -> None:
-        total = slots[0]
-        g = regularized(p, g, work[0], decay=self.decay, maximize=self.maximize)
-        np.multiply(g, g, out=work[1])
-        np.add(total, work[1], out=total)
-        np.sqrt(total, out=work[1])
-        np.add(work[1], self.eps, out=work[1])
-        descend(p, g, work[1], self.rate)
+    def update(self, p: Expression, g: Expression, slots: Sequence[Expression]) -> Update:
+        g = regularized(p, g, decay=self.decay, maximize=self.maximize)
+        total = slots[0] + g * g
+        return Update(descended(p, g, root(total) + self.eps, self.rate), (total,))
 
 
 @final

@@ -4,40 +4,32 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import numpy as np
-
-from lamina.memory.array import NDArray
+from lamina.kernels.expression import Expression, apply
 from lamina.optim.optimizer import Group, Optimizer, Parameters, State, count_step
-from lamina.optim.rule import blend, blend_square, descend, regularized
+from lamina.optim.rule import Blend, Coefficient, Update, descended, regularized, root, shrunk
 
 
 class AdamRule(NamedTuple):
-    """One step of Adam; `root` is √(1 − β₂ᵗ), folded into the rate and ε to save a pass."""
+    """One step of Adam; √(1 − β₂ᵗ) is in the rate and in ε, which saves a division."""
 
-    rate: float
-    root: float
-    beta1: float
-    beta2: float
-    eps: float
-    decay: float
-    shrink: float
+    rate: Coefficient
+    first: Blend
+    second: Blend
+    eps: Coefficient
+    decay: Coefficient
+    shrink: Coefficient
     amsgrad: bool
     maximize: bool
 
-    def update(
-        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
-    ) -> None:
-        mean, square = slots[:2]
-        if self.shrink != 1:
-            np.multiply(p, self.shrink, out=p)
-        g = regularized(p, g, work[0], decay=self.decay, maximize=self.maximize)
-        blend(mean, g, self.beta1, work[1])
-        blend_square(square, g, self.beta2, work[1])
+    def update(self, p: Expression, g: Expression, slots: Sequence[Expression]) -> Update:
+        mean, square, *largest = slots
+        p = shrunk(p, self.shrink)
+        g = regularized(p, g, decay=self.decay, maximize=self.maximize)
+        mean, square = self.first.moved(mean, g), self.second.moved(square, g * g)
         if self.amsgrad:
-            square = np.maximum(slots[2], square, out=slots[2])
-        np.sqrt(square, out=work[1])
-        np.add(work[1], self.eps * self.root, out=work[1])
-        descend(p, mean, work[1], self.rate * self.root)
+            largest = [apply("maximum", largest[0], square)]
+        divisor = root(largest[0] if self.amsgrad else square) + self.eps
+        return Update(descended(p, mean, divisor, self.rate), (mean, square, *largest))
 
 
 def _slots(group: Group) -> dict[str, float]:
@@ -50,12 +42,12 @@ def _rule(group: Group, state: State) -> AdamRule:
     beta1, beta2 = group["betas"]
     lr, decay = group["lr"], group["weight_decay"]
     decoupled = group["decoupled_weight_decay"]
+    root_of_bias = math.sqrt(1 - beta2**step)
     return AdamRule(
-        rate=lr / (1 - beta1**step),
-        root=math.sqrt(1 - beta2**step),
-        beta1=beta1,
-        beta2=beta2,
-        eps=group["eps"],
+        rate=lr / (1 - beta1**step) * root_of_bias,
+        first=Blend.of(beta1),
+        second=Blend.of(beta2),
+        eps=group["eps"] * root_of_bias,
         decay=0.0 if decoupled else decay,
         shrink=1 - lr * decay if decoupled else 1.0,
         amsgrad=group["amsgrad"],

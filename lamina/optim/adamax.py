@@ -3,35 +3,27 @@
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import numpy as np
-
-from lamina.memory.array import NDArray
+from lamina.kernels.expression import Expression, apply
 from lamina.optim.optimizer import Group, Optimizer, Parameters, State, count_step
-from lamina.optim.rule import blend, descend, regularized
+from lamina.optim.rule import Blend, Coefficient, Update, descended, regularized
 
 
 class AdamaxRule(NamedTuple):
     """One step of Adamax."""
 
-    rate: float
-    beta1: float
-    beta2: float
-    eps: float
-    decay: float
+    rate: Coefficient
+    blend: Blend
+    beta2: Coefficient
+    eps: Coefficient
+    decay: Coefficient
     maximize: bool
 
-    def update(
-        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
-    ) -> None:
-        mean, largest = slots[:2]
-        g = regularized(p, g, work[0], decay=self.decay, maximize=self.maximize)
-        blend(mean, g, self.beta1, work[1])
-        np.multiply(largest, self.beta2, out=largest)
-        np.abs(g, out=work[1])
-        np.add(work[1], self.eps, out=work[1])
-        np.maximum(largest, work[1], out=largest)
-        np.copyto(work[1], largest)
-        descend(p, mean, work[1], self.rate)
+    def update(self, p: Expression, g: Expression, slots: Sequence[Expression]) -> Update:
+        mean, largest = slots
+        g = regularized(p, g, decay=self.decay, maximize=self.maximize)
+        mean = self.blend.moved(mean, g)
+        largest = apply("maximum", largest * self.beta2, apply("absolute", g) + self.eps)
+        return Update(descended(p, mean, largest, self.rate), (mean, largest))
 
 
 @final
@@ -71,7 +63,7 @@ class Adamax(Optimizer):
         beta1, beta2 = group["betas"]
         return AdamaxRule(
             rate=group["lr"] / (1 - beta1 ** count_step(state)),
-            beta1=beta1,
+            blend=Blend.of(beta1),
             beta2=beta2,
             eps=group["eps"],
             decay=group["weight_decay"],

@@ -3,36 +3,26 @@
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import numpy as np
-
-from lamina.memory.array import NDArray
+from lamina.kernels.expression import Expression, apply
 from lamina.optim.optimizer import Group, Optimizer, Parameters, State
-from lamina.optim.rule import blend, regularized
+from lamina.optim.rule import Blend, Coefficient, Update, regularized, shrunk
 
 
 class LionRule(NamedTuple):
     """One step of Lion."""
 
-    lr: float
-    beta1: float
-    beta2: float
-    shrink: float
+    lr: Coefficient
+    first: Blend
+    second: Blend
+    shrink: Coefficient
     maximize: bool
 
-    def update(
-        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
-    ) -> None:
-        mean = slots[0]
-        if self.shrink != 1:
-            np.multiply(p, self.shrink, out=p)
-        g = regularized(p, g, work[0], decay=0.0, maximize=self.maximize)
-        np.multiply(mean, self.beta1, out=work[1])
-        np.multiply(g, 1 - self.beta1, out=work[2])
-        np.add(work[1], work[2], out=work[1])
-        np.sign(work[1], out=work[1])
-        np.multiply(work[1], self.lr, out=work[1])
-        np.subtract(p, work[1], out=p)
-        blend(mean, g, self.beta2, work[2])
+    def update(self, p: Expression, g: Expression, slots: Sequence[Expression]) -> Update:
+        (mean,) = slots
+        p = shrunk(p, self.shrink)
+        g = regularized(p, g, decay=0.0, maximize=self.maximize)
+        step = apply("sign", self.first.moved(mean, g))
+        return Update(p - step * self.lr, (self.second.moved(mean, g),))
 
 
 @final
@@ -67,8 +57,8 @@ class Lion(Optimizer):
         lr = group["lr"]
         return LionRule(
             lr=lr,
-            beta1=beta1,
-            beta2=beta2,
+            first=Blend.of(beta1),
+            second=Blend.of(beta2),
             shrink=1 - lr * group["weight_decay"],
             maximize=group["maximize"],
         )

@@ -3,43 +3,32 @@
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import numpy as np
-
-from lamina.memory.array import NDArray
+from lamina.kernels.expression import Expression
 from lamina.optim.optimizer import Group, Optimizer, Parameters, State, count_step, scale_scalar
-from lamina.optim.rule import blend, blend_square, regularized
+from lamina.optim.rule import Blend, Coefficient, Update, regularized, root, shrunk
 
 
 class NAdamRule(NamedTuple):
     """One step of NAdam: how far to go along the gradient and along its mean."""
 
-    gradient_rate: float
-    mean_rate: float
-    correction: float
-    beta1: float
-    beta2: float
-    eps: float
-    decay: float
-    shrink: float
+    gradient_rate: Coefficient
+    mean_rate: Coefficient
+    correction: Coefficient
+    first: Blend
+    second: Blend
+    eps: Coefficient
+    decay: Coefficient
+    shrink: Coefficient
     maximize: bool
 
-    def update(
-        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
-    ) -> None:
-        mean, square = slots[:2]
-        if self.shrink != 1:
-            np.multiply(p, self.shrink, out=p)
-        g = regularized(p, g, work[0], decay=self.decay, maximize=self.maximize)
-        blend(mean, g, self.beta1, work[1])
-        blend_square(square, g, self.beta2, work[1])
-        np.multiply(g, self.gradient_rate, out=work[0])
-        np.multiply(mean, self.mean_rate, out=work[1])
-        np.add(work[0], work[1], out=work[0])
-        np.divide(square, self.correction, out=work[1])
-        np.sqrt(work[1], out=work[1])
-        np.add(work[1], self.eps, out=work[1])
-        np.divide(work[0], work[1], out=work[0])
-        np.subtract(p, work[0], out=p)
+    def update(self, p: Expression, g: Expression, slots: Sequence[Expression]) -> Update:
+        mean, square = slots
+        p = shrunk(p, self.shrink)
+        g = regularized(p, g, decay=self.decay, maximize=self.maximize)
+        mean, square = self.first.moved(mean, g), self.second.moved(square, g * g)
+        step = g * self.gradient_rate + mean * self.mean_rate
+        divisor = root(square / self.correction) + self.eps
+        return Update(p - step / divisor, (mean, square))
 
 
 @final
@@ -92,8 +81,8 @@ class NAdam(Optimizer):
             gradient_rate=lr * (1 - now) / (1 - product),
             mean_rate=lr * following / (1 - product * following),
             correction=1 - beta2**step,
-            beta1=beta1,
-            beta2=beta2,
+            first=Blend.of(beta1),
+            second=Blend.of(beta2),
             eps=group["eps"],
             decay=0.0 if decoupled else decay,
             shrink=1 - lr * decay if decoupled else 1.0,

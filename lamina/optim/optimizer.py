@@ -14,7 +14,7 @@ from lamina.memory import full
 from lamina.optim.options import check_options
 from lamina.optim.rule import Rule
 from lamina.optim.saving import RUNNING_OPTIONS, SCHEDULE_NOTES, read_state, write_state
-from lamina.optim.sweep import Scratch, computed_in, sweep
+from lamina.optim.sweep import Sweep, computed_in
 from lamina.tensor import Tensor
 
 Group = dict[str, Any]
@@ -36,14 +36,13 @@ class Optimizer(ABC):
     rounding would lose.
 
     Every optimiser takes `foreach` and `fused`, by which PyTorch chooses among its implementations.
-    There is one here, a single pass over each parameter, so either value means the same.
+    There is one here, a single native pass over all parameters, so either value means the same.
     """
 
     def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
         self.defaults = {name: _plain(value) for name, value in defaults.items()}
         self.param_groups: list[Group] = []
         self.state: defaultdict[Tensor, State] = defaultdict(dict)
-        self._scratch = Scratch()
         if isinstance(params, Tensor):
             raise DTypeError(f"{self._name}: one tensor given; expected a list of tensors")
         entries = list(params)
@@ -87,14 +86,24 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        sweep = Sweep()
+        written = [
+            tensor
+            for group in self.param_groups
+            for param in group["params"]
+            if param.grad is not None
+            for tensor in self._advance(sweep, group, param, param.grad)
+        ]
         with np.errstate(all="ignore"):
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if param.grad is not None:
-                        self._advance(group, param, param.grad)
+            sweep.run()
+        for tensor in written:
+            tensor.array.storage.version += 1
         return loss
 
-    def _advance(self, group: Group, param: Tensor, grad: Tensor) -> None:
+    def _advance(
+        self, sweep: Sweep, group: Group, param: Tensor, grad: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Let `sweep` update `param`; return the tensors that it will write."""
         if grad.shape != param.shape:
             raise ShapeError(
                 f"{self._name}: a parameter of shape {param.shape} has a gradient of shape "
@@ -106,15 +115,8 @@ class Optimizer(ABC):
         slots = [_slot(state, name, start, param) for name, start in self.slots(group).items()]
         if computed_in(param.dtype) is not param.dtype:
             slots.append(_slot(state, MASTER, 0.0, param))
-        sweep(
-            rule,
-            param.array.numpy(),
-            grad.array.numpy(),
-            [s.array.numpy() for s in slots],
-            self._scratch,
-        )
-        for written in (param, *slots):
-            written.array.storage.version += 1
+        sweep.add(rule, param.array, grad.array, [slot.array for slot in slots])
+        return (param, *slots)
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Add a group: a dict with `"params"` and the options that differ from the defaults."""

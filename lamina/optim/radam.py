@@ -4,41 +4,31 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import numpy as np
-
-from lamina.memory.array import NDArray
+from lamina.kernels.expression import Expression
 from lamina.optim.optimizer import Group, Optimizer, Parameters, State, count_step
-from lamina.optim.rule import blend, blend_square, descend, regularized
+from lamina.optim.rule import Blend, Coefficient, Update, descended, regularized, root, shrunk
 
 
 class RAdamRule(NamedTuple):
     """One step of RAdam; `adapts` once the variance can be rectified."""
 
-    rate: float
+    rate: Coefficient
     adapts: bool
-    beta1: float
-    beta2: float
-    eps: float
-    decay: float
-    shrink: float
+    first: Blend
+    second: Blend
+    eps: Coefficient
+    decay: Coefficient
+    shrink: Coefficient
     maximize: bool
 
-    def update(
-        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
-    ) -> None:
-        mean, square = slots[:2]
-        if self.shrink != 1:
-            np.multiply(p, self.shrink, out=p)
-        g = regularized(p, g, work[0], decay=self.decay, maximize=self.maximize)
-        blend(mean, g, self.beta1, work[1])
-        blend_square(square, g, self.beta2, work[1])
-        if self.adapts:
-            np.sqrt(square, out=work[1])
-            np.add(work[1], self.eps, out=work[1])
-            descend(p, mean, work[1], self.rate)
-            return
-        np.multiply(mean, self.rate, out=work[1])
-        np.subtract(p, work[1], out=p)
+    def update(self, p: Expression, g: Expression, slots: Sequence[Expression]) -> Update:
+        mean, square = slots
+        p = shrunk(p, self.shrink)
+        g = regularized(p, g, decay=self.decay, maximize=self.maximize)
+        mean, square = self.first.moved(mean, g), self.second.moved(square, g * g)
+        if not self.adapts:
+            return Update(p - mean * self.rate, (mean, square))
+        return Update(descended(p, mean, root(square) + self.eps, self.rate), (mean, square))
 
 
 def rectified_rate(rate: float, beta2: float, step: int) -> tuple[float, bool]:
@@ -100,8 +90,8 @@ class RAdam(Optimizer):
         return RAdamRule(
             rate=rate,
             adapts=adapts,
-            beta1=beta1,
-            beta2=beta2,
+            first=Blend.of(beta1),
+            second=Blend.of(beta2),
             eps=group["eps"],
             decay=0.0 if decoupled else decay,
             shrink=1 - lr * decay if decoupled else 1.0,

@@ -3,49 +3,34 @@
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import numpy as np
-
-from lamina.memory.array import NDArray
+from lamina.kernels.expression import Expression
 from lamina.optim.optimizer import Group, Optimizer, Parameters, State, count_step
-from lamina.optim.rule import blend, blend_square, descend, regularized
+from lamina.optim.rule import Blend, Coefficient, Update, descended, regularized, root
 
 
 class RMSpropRule(NamedTuple):
     """One step of RMSprop."""
 
-    lr: float
-    alpha: float
-    eps: float
-    decay: float
-    momentum: float
+    lr: Coefficient
+    blend: Blend
+    eps: Coefficient
+    decay: Coefficient
+    momentum: Coefficient
     centered: bool
     maximize: bool
 
-    def update(
-        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
-    ) -> None:
-        g = regularized(p, g, work[0], decay=self.decay, maximize=self.maximize)
-        divisor = self._divisor(g, slots, work[1])
-        if not self.momentum:
-            descend(p, g, divisor, self.lr)
-            return
-        velocity = slots[2] if self.centered else slots[1]
-        np.divide(g, divisor, out=divisor)
-        np.multiply(velocity, self.momentum, out=velocity)
-        np.add(velocity, divisor, out=velocity)
-        np.multiply(velocity, self.lr, out=divisor)
-        np.subtract(p, divisor, out=p)
-
-    def _divisor(self, g: NDArray, slots: Sequence[NDArray], work: NDArray) -> NDArray:
-        square = slots[0]
-        blend_square(square, g, self.alpha, work)
+    def update(self, p: Expression, g: Expression, slots: Sequence[Expression]) -> Update:
+        own = list(slots)
+        g = regularized(p, g, decay=self.decay, maximize=self.maximize)
+        variance = own[0] = self.blend.moved(own[0], g * g)
         if self.centered:
-            mean = slots[1]
-            blend(mean, g, self.alpha, work)
-            np.multiply(mean, mean, out=work)
-            square = np.subtract(square, work, out=work)
-        np.sqrt(square, out=work)
-        return np.add(work, self.eps, out=work)
+            own[1] = self.blend.moved(own[1], g)
+            variance = variance - own[1] * own[1]
+        divisor = root(variance) + self.eps
+        if not self.momentum:
+            return Update(descended(p, g, divisor, self.lr), own)
+        own[-1] = own[-1] * self.momentum + g / divisor
+        return Update(p - own[-1] * self.lr, own)
 
 
 @final
@@ -96,7 +81,7 @@ class RMSprop(Optimizer):
         count_step(state)
         return RMSpropRule(
             lr=group["lr"],
-            alpha=group["alpha"],
+            blend=Blend.of(group["alpha"]),
             eps=group["eps"],
             decay=group["weight_decay"],
             momentum=group["momentum"],

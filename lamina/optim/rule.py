@@ -1,59 +1,76 @@
-"""What an optimiser does to one run of elements: the contract, and the steps that rules share.
+"""What an optimiser does to one element: the contract, and the steps that rules share.
 
-A rule reads the coefficients of this step from its fields and writes into the arrays it is given,
-by ufuncs with `out=` alone: it allocates nothing, and whatever answers to numpy's ufuncs can stand
-in for the arrays.
+A rule is a record of the coefficients of one step. Its `update` is written once, over scalar
+expressions, and becomes one native loop over all parameters; the coefficients are read when it
+runs, so that a rate may change at every step without compiling anew.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-import numpy as np
+from lamina.kernels.expression import Expression, apply
 
-from lamina.memory.array import NDArray
+Coefficient = float | Expression
+"""A number of this step; the expression that reads it while `update` is being compiled."""
 
-SCRATCH_ARRAYS = 3
+
+class Update(NamedTuple):
+    """The new value of a parameter, and of the optimiser's own values for it."""
+
+    p: Expression
+    slots: Sequence[Expression]
 
 
 class Rule(Protocol):
-    """The update of one step, its coefficients known."""
+    """The update of one step, its coefficients known: a named tuple of them and of switches.
 
-    def update(
-        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
-    ) -> None:
-        """Move `p` by the gradient `g`, which is left as it is.
+    Coefficients are floats, alone or in tuples. Those of exactly 0 or 1 are part of the formula:
+    `if self.decay:` leaves a term out. All else that is no float is a switch.
+    """
 
-        `slots` are the optimiser's own arrays for these elements, in the order of
-        `Optimizer.slots`; `work` are three more to scribble in. All are of one shape and dtype.
+    def update(self, p: Expression, g: Expression, slots: Sequence[Expression]) -> Update:
+        """Return what becomes of `p`, given its gradient `g`.
+
+        `slots` are the optimiser's own values, in the order of `Optimizer.slots`.
         """
         ...
 
 
-def regularized(p: NDArray, g: NDArray, work: NDArray, *, decay: float, maximize: bool) -> NDArray:
-    """Return g + decay·p, with −g for g to maximise; it is `g` itself or lies in `work`."""
+class Blend(NamedTuple):
+    """Weights of a moving average: keep·average + take·value."""
+
+    keep: Coefficient
+    take: Coefficient
+
+    @classmethod
+    def of(cls, keep: float) -> "Blend":
+        """Return the weights `keep` and 1 − `keep`."""
+        return cls(keep, 1 - keep)
+
+    def moved(self, average: Expression, value: Expression) -> Expression:
+        """Return the average with `value` taken in."""
+        return average * self.keep + value * self.take
+
+
+def regularized(p: Expression, g: Expression, *, decay: Coefficient, maximize: bool) -> Expression:
+    """Return g + decay·p, with −g for g to maximise."""
     if not decay:
-        return np.negative(g, out=work) if maximize else g
-    np.multiply(p, decay, out=work)
-    return np.subtract(work, g, out=work) if maximize else np.add(work, g, out=work)
+        return -g if maximize else g
+    return p * decay - g if maximize else p * decay + g
 
 
-def blend(average: NDArray, value: NDArray, keep: float, work: NDArray) -> None:
-    """Set average ← keep·average + (1 − keep)·value."""
-    np.multiply(average, keep, out=average)
-    np.multiply(value, 1 - keep, out=work)
-    np.add(average, work, out=average)
+def root(x: Expression) -> Expression:
+    """Return √x."""
+    return apply("sqrt", x)
 
 
-def blend_square(average: NDArray, value: NDArray, keep: float, work: NDArray) -> None:
-    """Set average ← keep·average + (1 − keep)·value²."""
-    np.multiply(average, keep, out=average)
-    np.multiply(value, value, out=work)
-    np.multiply(work, 1 - keep, out=work)
-    np.add(average, work, out=average)
+def shrunk(p: Expression, shrink: Coefficient) -> Expression:
+    """Return shrink·p."""
+    return p if shrink == 1 else p * shrink
 
 
-def descend(p: NDArray, numerator: NDArray, divisor: NDArray, rate: float) -> None:
-    """Set p ← p − rate·numerator/divisor; `divisor` is used up."""
-    np.divide(numerator, divisor, out=divisor)
-    np.multiply(divisor, rate, out=divisor)
-    np.subtract(p, divisor, out=p)
+def descended(
+    p: Expression, numerator: Expression, divisor: Expression, rate: Coefficient
+) -> Expression:
+    """Return p − rate·numerator/divisor."""
+    return p - numerator / divisor * rate

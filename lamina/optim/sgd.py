@@ -3,44 +3,30 @@
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import numpy as np
-
-from lamina.memory.array import NDArray
+from lamina.kernels.expression import Expression
 from lamina.optim.optimizer import Group, Optimizer, Parameters, State
-from lamina.optim.rule import regularized
+from lamina.optim.rule import Coefficient, Update, regularized
 
 
 class SGDRule(NamedTuple):
     """One step of SGD."""
 
-    lr: float
-    momentum: float
-    dampening: float
-    weight_decay: float
+    lr: Coefficient
+    momentum: Coefficient
+    share: Coefficient
+    decay: Coefficient
     nesterov: bool
     maximize: bool
     is_first: bool
 
-    def update(
-        self, p: NDArray, g: NDArray, slots: Sequence[NDArray], work: Sequence[NDArray]
-    ) -> None:
-        g = regularized(p, g, work[0], decay=self.weight_decay, maximize=self.maximize)
-        if self.momentum:
-            g = self._average(g, slots[0], work)
-        np.multiply(g, self.lr, out=work[1])
-        np.subtract(p, work[1], out=p)
-
-    def _average(self, g: NDArray, velocity: NDArray, work: Sequence[NDArray]) -> NDArray:
-        if self.is_first:
-            np.copyto(velocity, g)
-        else:
-            np.multiply(velocity, self.momentum, out=velocity)
-            np.multiply(g, 1 - self.dampening, out=work[1])
-            np.add(velocity, work[1], out=velocity)
-        if not self.nesterov:
-            return velocity
-        np.multiply(velocity, self.momentum, out=work[1])
-        return np.add(g, work[1], out=work[1])
+    def update(self, p: Expression, g: Expression, slots: Sequence[Expression]) -> Update:
+        g = regularized(p, g, decay=self.decay, maximize=self.maximize)
+        if not self.momentum:
+            return Update(p - g * self.lr, ())
+        (velocity,) = slots
+        velocity = g if self.is_first else velocity * self.momentum + g * self.share
+        step = g + velocity * self.momentum if self.nesterov else velocity
+        return Update(p - step * self.lr, (velocity,))
 
 
 @final
@@ -91,8 +77,8 @@ class SGD(Optimizer):
         return SGDRule(
             lr=group["lr"],
             momentum=group["momentum"],
-            dampening=group["dampening"],
-            weight_decay=group["weight_decay"],
+            share=1 - group["dampening"],
+            decay=group["weight_decay"],
             nesterov=group["nesterov"],
             maximize=group["maximize"],
             is_first="momentum_buffer" not in state,

@@ -1,21 +1,30 @@
-"""One pass of a rule over a parameter, a run of elements at a time.
+"""One pass of a rule over all parameters, in one native call for each kind of them.
 
-A rule makes about a dozen passes over its arrays; in runs of this length they meet the data in the
-cache, whatever the size of the parameter. The length does not change a single bit: rules work
-element by element.
+Parameters are of one kind where the formula of their rule and their dtypes are the same. Their
+coefficients may differ: those are read when the call runs.
 """
 
 from collections.abc import Sequence
-from typing import Any, final
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
 from lamina import dtypes
+from lamina.codegen.target import compiles_here
 from lamina.dtypes import DType
+from lamina.kernels.by_numpy import evaluate
+from lamina.kernels.elementwise import Recipe, compute
+from lamina.kernels.expression import Expression, Input, apply
+from lamina.kernels.jobs import Job, run_jobs
+from lamina.layout import contiguous
+from lamina.memory import Array
 from lamina.memory.array import NDArray
-from lamina.optim.rule import SCRATCH_ARRAYS, Rule
+from lamina.optim.rule import Rule
 
-RUN_ELEMENTS = 32768
+_FORMULAS_KEPT = 256
 
 
 def computed_in(dtype: DType) -> DType:
@@ -23,56 +32,161 @@ def computed_in(dtype: DType) -> DType:
     return dtypes.float32 if dtype.itemsize < 4 else dtype
 
 
+class Kind(NamedTuple):
+    """What the formula of an update depends on: the rule without its coefficients, and dtypes."""
+
+    rule: Rule
+    parameter: DType
+    gradient: DType
+    slots: int
+
+    @property
+    def computed(self) -> DType:
+        """The dtype of all arithmetic, and of the slots."""
+        return computed_in(self.parameter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A coefficient as an operand of no axes."""
+
+    address: int
+    dtype: DType
+    shape: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()
+
+
+class _Told(NamedTuple):
+    """A rule told apart: its formula, its coefficients, and the updates that it makes by dtypes."""
+
+    formula: Rule
+    numbers: NDArray
+    addresses: tuple[int, ...]
+    updates: dict[tuple[DType, DType, int], list[list[Array]]]
+
+
 @final
-class Scratch:
-    """Working arrays that are kept from step to step, one set a dtype."""
+class Sweep:
+    """The updates of one step: `add` them, then `run` them together."""
 
     def __init__(self) -> None:
-        self._arrays: dict[np.dtype[Any], list[NDArray]] = {}
+        self._rules: dict[tuple[Rule, DType], _Told] = {}
 
-    def take(self, dtype: np.dtype[Any], size: int) -> list[NDArray]:
-        """Return flat arrays of at least `size` elements: the rule's, and one for a gradient."""
-        arrays = self._arrays.get(dtype)
-        if arrays is None or arrays[0].size < size:
-            arrays = [np.empty(size, dtype) for _ in range(SCRATCH_ARRAYS + 1)]
-            self._arrays[dtype] = arrays
-        return arrays
+    def add(self, rule: Rule, p: Array, g: Array, slots: Sequence[Array]) -> None:
+        """Let `rule` move `p` by the gradient `g`; all arrays are of its shape.
+
+        Where `p` is narrower than what is computed in, the last slot is its master copy: the rule
+        moves that, and `p` is rounded from it.
+        """
+        key = rule, computed_in(p.dtype)
+        told = self._rules.get(key)
+        if told is None:
+            told = self._rules[key] = _tell(*key)
+        told.updates.setdefault((p.dtype, g.dtype, len(slots)), []).append([p, *slots, g])
+
+    def run(self) -> None:
+        """Make all updates."""
+        jobs: dict[tuple[Kind, int], list[Job]] = {}
+        for told in self._rules.values():
+            for (parameter, gradient, slots), updates in told.updates.items():
+                kind = Kind(told.formula, parameter, gradient, slots)
+                found = jobs.setdefault((kind, len(told.addresses)), [])
+                for arrays in updates:
+                    _enlist(kind, told, arrays, found)
+        for (kind, coefficients), lines in jobs.items():
+            if lines:
+                run_jobs(_recipe(kind, coefficients), lines)
 
 
-def sweep(rule: Rule, p: NDArray, g: NDArray, slots: Sequence[NDArray], scratch: Scratch) -> None:
-    """Apply `rule` to all elements of `p`; all arrays are of its shape, `slots` of one dtype.
+def _tell(rule: Rule, dtype: DType) -> _Told:
+    formula, values = _without_coefficients(rule)
+    numbers = np.array(values, dtype.numpy)
+    start = numbers.ctypes.data
+    addresses = tuple(range(start, start + numbers.nbytes, numbers.itemsize))
+    return _Told(formula, numbers, addresses, {})
 
-    `g` may be of another dtype. Where `p` is of a narrower one, the last slot is its master copy in
-    the dtype of the others: the rule moves that, and `p` is rounded from it.
+
+def _enlist(kind: Kind, told: _Told, arrays: list[Array], jobs: list[Job]) -> None:
+    """Add the update of one parameter to `jobs`; make it now where it is no line of elements."""
+    if not compiles_here():
+        _run_by_numpy(kind, arrays, told.numbers)
+        return
+    shape, strides, _ = contiguous(arrays[0].layout.shape)
+    if any(array.layout.strides != strides for array in arrays):
+        _run_strided(kind, arrays, told)
+        return
+    places = [
+        array.storage.address + array.layout.offset * array.dtype.itemsize for array in arrays
+    ]
+    jobs.append(Job(prod(shape), (*places[:-1], *places, *told.addresses)))
+
+
+def _run_strided(kind: Kind, arrays: list[Array], told: _Told) -> None:
+    coefficients = [_Number(address, kind.computed) for address in told.addresses]
+    compute(_formula(kind), arrays[:-1], [*arrays, *coefficients])
+
+
+def _run_by_numpy(kind: Kind, arrays: list[Array], numbers: NDArray) -> None:
+    views = [a.numpy() for a in arrays]
+    results = evaluate(_formula(kind), [*views, *numbers])
+    for view, result in zip(views[:-1], results, strict=True):
+        view[...] = result
+
+
+def _without_coefficients(rule: Rule) -> tuple[Rule, list[float]]:
+    """Return `rule` with numbered inputs for its coefficients, and what they are.
+
+    Coefficients are numbered from 0; `_formula` puts them behind the arrays.
     """
-    arrays = [p, g, *slots]
-    dtype = slots[-1].dtype if slots else p.dtype
-    if not all(a.flags.c_contiguous for a in arrays):
-        _sweep_strided(rule, arrays, scratch.take(dtype, p.size))
-        return
-    flat = [a.reshape(-1) for a in arrays]
-    work = scratch.take(dtype, min(p.size, RUN_ELEMENTS))
-    for start in range(0, p.size, RUN_ELEMENTS):
-        run = [a[start : start + RUN_ELEMENTS] for a in flat]
-        _apply(rule, run, [w[: run[0].size] for w in work])
+    numbers: list[float] = []
+
+    def taken(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return type(value)(*map(taken, value))
+        if type(value) is not float or value in (0.0, 1.0):
+            return value
+        numbers.append(value)
+        return Input(len(numbers) - 1)
+
+    return taken(rule), numbers
 
 
-def _sweep_strided(rule: Rule, arrays: list[NDArray], work: list[NDArray]) -> None:
-    shape, size = arrays[0].shape, arrays[0].size
-    _apply(rule, arrays, [w[:size].reshape(shape) for w in work])
+def _moved(value: Any, by: int) -> Any:
+    """Return a rule, or a field of one, with its inputs numbered `by` higher."""
+    if isinstance(value, tuple):
+        return type(value)(*(_moved(v, by) for v in value))
+    return Input(value.place + by) if isinstance(value, Input) else value
 
 
-def _apply(rule: Rule, arrays: list[NDArray], work: list[NDArray]) -> None:
-    p, g, *slots = arrays
-    own, spare = work[:SCRATCH_ARRAYS], work[SCRATCH_ARRAYS]
-    if g.dtype != spare.dtype:
-        np.copyto(spare, g)
-        g = spare
-    if p.dtype == spare.dtype:
-        rule.update(p, g, slots, own)
-        return
+@lru_cache(maxsize=_FORMULAS_KEPT)
+def _formula(kind: Kind) -> tuple[Expression, ...]:
+    """Return the new values of the parameter and its slots.
+
+    Of inputs: the parameter, its slots, its gradient, then the coefficients.
+    """
+    arrays = 2 + kind.slots
+    rule: Rule = _moved(kind.rule, arrays)
+    p, slots = Input(0), [Input(1 + n) for n in range(kind.slots)]
+    g: Expression = Input(arrays - 1)
+    if kind.gradient is not kind.computed:
+        g = apply(f"to_{kind.computed.name}", g)
+    if kind.parameter is kind.computed:
+        moved, updated = rule.update(p, g, slots)
+        return (moved, *updated)
     master = slots.pop()
+    narrowed, wide = f"to_{kind.parameter.name}", f"to_{kind.computed.name}"
     # The parameter was written by somebody else wherever its master does not round to it.
-    np.copyto(master, p, where=master.astype(p.dtype) != p)
-    rule.update(master, g, slots, own)
-    p[...] = master
+    is_ours = apply("equal", apply(narrowed, master), p)
+    moved, updated = rule.update(apply("where", is_ours, master, apply(wide, p)), g, slots)
+    return (apply(narrowed, moved), *updated, moved)
+
+
+@lru_cache(maxsize=_FORMULAS_KEPT)
+def _recipe(kind: Kind, coefficients: int) -> Recipe:
+    written = (kind.parameter.name, *(kind.computed.name,) * kind.slots)
+    return Recipe(
+        expressions=_formula(kind),
+        outputs=written,
+        inputs=(*written, kind.gradient.name, *(kind.computed.name,) * coefficients),
+        numbers=(False,) * (len(written) + 1) + (True,) * coefficients,
+    )

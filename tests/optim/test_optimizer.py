@@ -8,6 +8,7 @@ import pytest
 import lamina
 from lamina import dtypes, optim
 from lamina.autograd import no_grad
+from lamina.codegen import threads
 from lamina.errors import (
     ArgumentError,
     DTypeError,
@@ -16,6 +17,7 @@ from lamina.errors import (
     ShapeError,
     StateError,
 )
+from lamina.kernels import jobs
 from lamina.optim import sweep
 
 ALL = {
@@ -30,6 +32,13 @@ ALL = {
     "Adadelta": lambda p: optim.Adadelta(p, lr=20.0),
     "Lion": lambda p: optim.Lion(p, lr=0.05),
 }
+
+
+@pytest.fixture
+def team():
+    before = threads.num_threads()
+    yield
+    threads.set_num_threads(before)
 
 
 def leaf(values, dtype=dtypes.float32):
@@ -69,18 +78,35 @@ def test_lion_follows_its_paper():
     np.testing.assert_allclose(weight.detach().numpy(), p, rtol=1e-13)
 
 
+@pytest.mark.usefixtures("team")
 @pytest.mark.parametrize("make", ALL.values(), ids=ALL)
-def test_length_of_the_runs_does_not_change_a_bit(make, monkeypatch):
+def test_chunks_and_threads_do_not_change_a_bit(make, monkeypatch):
     results = []
-    for run_elements in (7, 64, 1 << 20):
-        monkeypatch.setattr(sweep, "RUN_ELEMENTS", run_elements)
-        weight = random_leaf((13, 17))
-        optimizer = make([weight])
+    for chunk, count in ((7, 1), (64, 3), (64, 2), (1 << 20, 2)):
+        monkeypatch.setattr(jobs, "CHUNK", chunk)
+        threads.set_num_threads(count)
+        weights = [
+            random_leaf(shape, seed) for seed, shape in enumerate([(13, 17), (), (0,), (64,)])
+        ]
+        optimizer = make(weights)
         for _ in range(6):
             optimizer.step()
-        results.append(weight.detach().numpy())
-    assert np.array_equal(results[0], results[1])
-    assert np.array_equal(results[0], results[2])
+        results.append([w.detach().numpy().tobytes() for w in weights])
+    assert all(found == results[0] for found in results)
+
+
+@pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+def test_without_kernels_numpy_does_the_same(make, monkeypatch):
+    for dtype in (dtypes.float64, dtypes.bfloat16):
+        results = []
+        for can_compile in (True, False):
+            monkeypatch.setattr(sweep, "compiles_here", lambda can=can_compile: can)
+            weight = random_leaf((5, 4), dtype=dtype)
+            optimizer = make([weight])
+            for _ in range(6):
+                optimizer.step()
+            results.append(weight.detach().to(dtypes.float64).numpy())
+        np.testing.assert_array_equal(*results)
 
 
 @pytest.mark.parametrize("make", ALL.values(), ids=ALL)
