@@ -15,7 +15,7 @@ def _machine(target: Target) -> Any:
     llvm.binding.initialize_all_asmprinters()
     features = ",".join(f"+{feature}" for feature in target.features)
     return llvm.binding.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=features, opt=3, reloc="pic", codemodel="small"
+        cpu=target.cpu, features=features, opt=3, reloc=target.relocation, codemodel="small"
     )
 
 

@@ -44,6 +44,16 @@ def _patch(memory: Any, place: int, bits: int, code: str = "<I") -> None:
     struct.pack_into(code, memory, place, instruction | bits)
 
 
+def _add(sign: int) -> Rule:
+    """Differences of two addresses are told as one added and one taken away."""
+
+    def fill(memory: Any, place: int, base: int, target: int) -> None:
+        (held,) = struct.unpack_from("<I", memory, place)
+        struct.pack_into("<I", memory, place, held + sign * (base + target) & 0xFFFFFFFF)
+
+    return fill
+
+
 def _arm_page(memory: Any, place: int, base: int, target: int) -> None:
     pages = (base + target >> 12) - (base + place >> 12)
     _patch(memory, place, (pages & 3) << 29 | (pages >> 2 & 0x7FFFF) << 5)
@@ -96,7 +106,7 @@ ARCHITECTURES = {
     243: Architecture(
         "riscv64",
         jump=bytes.fromhex("17030000033303016700030013000000"),  # ld t1, +16; jr t1
-        rules={2: _absolute64, 18: _riscv_call, 19: _riscv_call, 23: _riscv_high},
+        rules={2: _absolute64, 18: _riscv_call, 19: _riscv_call, 23: _riscv_high, 35: _add(1), 39: _add(-1)},
         paired={24: _riscv_low_load, 25: _riscv_low_store},
     ),
 }  # fmt: skip

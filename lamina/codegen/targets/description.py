@@ -24,6 +24,7 @@ class Target:
     has_rounding: bool = False
     has_half_conversions: bool = False
     system: str = "unknown-linux-gnu"
+    relocation: str = "pic"
 
     @property
     def triple(self) -> str:
