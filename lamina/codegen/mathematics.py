@@ -63,6 +63,16 @@ class Mathematics(Emission):
             return a * b + c
         return self._function("fma", a, b, c)
 
+    def product_halves(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """Return the low and the high half of the product of two unsigned numbers."""
+        kind, bits = a.ir.type, element_of(a.type).bits
+        wide = llvm.ir.IntType(2 * bits)
+        product = self.emit.mul(self.emit.zext(a.ir, wide), self.emit.zext(b.ir, wide))
+        high = self.emit.trunc(self.emit.lshr(product, wide(bits)), kind)
+        return Value(self.emit, self.emit.trunc(product, kind), a.type), Value(
+            self.emit, high, a.type
+        )
+
     def sqrt(self, x: Value) -> Value:
         """Return √x, rounded correctly."""
         return self._function("sqrt", x)

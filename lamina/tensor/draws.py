@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 
 from lamina import dtypes
+from lamina.codegen.target import compiles_here
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError
+from lamina.kernels import random
 from lamina.layout import Shape
 from lamina.memory.array import NDArray, scratch, scratch_copy
-from lamina.philox import Generator, default_generator
+from lamina.philox import Generator, default_generator, stream
 
 # The widest range of whole numbers that may be drawn from.
 _LIMIT = 1 << 63
@@ -27,7 +29,12 @@ def _precision(dtype: DType) -> Any:
 def uniform(shape: Shape, dtype: DType, generator: Generator | None) -> NDArray:
     """Return numbers of [0, 1): in double precision for float64, else drawn in single."""
     values = scratch(shape, _precision(dtype))
-    stream_of(generator).random(dtype=_precision(dtype), out=values)
+    state = (default_generator if generator is None else generator).advance()
+    if compiles_here():
+        recipe = random.uniform(values.dtype.name)
+        random.run_random(recipe, values.size, random.Draw(*state), [values.ctypes.data])
+    else:
+        stream(state).random(dtype=values.dtype.type, out=values)
     if dtype.itemsize > 2:
         return values
     # Rounding to half precision must not reach 1.

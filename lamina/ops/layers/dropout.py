@@ -7,11 +7,13 @@ from typing import Any, final
 import numpy as np
 
 from lamina.errors import ArgumentError, DTypeError, ShapeError
+from lamina.kernels import random
 from lamina.layout import Shape
-from lamina.memory import Spec
+from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray, scratch, scratch_full
-from lamina.ops.halves import widened
-from lamina.ops.registry import Op, Value, define
+from lamina.ops.halves import wide_dtype, widened
+from lamina.ops.registry import Kernel, Op, Value, define
+from lamina.ops.shapes.copying import copy
 from lamina.philox import Generator, default_generator, stream
 
 # SELU's value far left of 0, −scale·alpha (Klambauer et al., "Self-Normalizing Neural Networks").
@@ -48,12 +50,29 @@ class Dropout(Op):
         np.multiply(self.keeps(x.shape), x.dtype.type(1 / (1 - self.p)), out=factor)
         return np.multiply(factor, x, out=factor)
 
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return self._drop if self.p < 1 else None
+
+    def _drop(self, out: Array, x: Array) -> None:
+        line = x if x.layout.is_contiguous else copy.run(x)
+        assert isinstance(line, Array), "a copy is one array"
+        threshold = np.uint32(self._threshold)
+        scale = np.array(1 / (1 - self.p), wide_dtype(x.dtype).numpy)
+        numbers = np.array([threshold]), scale
+        addresses = (out.address, line.address, *(n.ctypes.data for n in numbers))
+        recipe = random.dropout(x.dtype.name)
+        random.run_random(recipe, prod(x.shape), random.Draw(self.seed, self.draw), addresses)
+
+    @property
+    def _threshold(self) -> int:
+        return min(round(self.p * 2**32), 2**32 - 1)
+
     def keeps(self, shape: Shape) -> NDArray:
         """Return which elements of `shape` are kept."""
         count = prod(shape)
         raw = stream((self.seed, self.draw)).bit_generator.random_raw((count + 1) // 2)
         words: NDArray = np.asarray(raw).astype("<u8", copy=False).view("<u4")[:count]
-        return (words >= np.uint32(min(round(self.p * 2**32), 2**32 - 1))).reshape(shape)
+        return (words >= np.uint32(self._threshold)).reshape(shape)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (self(grad),)

@@ -1,0 +1,139 @@
+"""Random numbers that are counted: word n of a draw is a function of (seed, draw, n).
+
+Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), with the
+words of `lamina.philox.stream`. A kernel makes the words of a tile in the first-level cache and
+computes with them there, so that nothing random is ever stored.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lamina.codegen import jit, threads
+from lamina.codegen.builder import Builder, Function, KernelModule
+from lamina.codegen.types import Pointer, Type, i8, i64, u64
+from lamina.codegen.values import Value
+from lamina.kernels.elementwise import Line, Recipe
+from lamina.kernels.expression import Input, apply
+from lamina.kernels.launch import argument_block, workers_for
+from lamina.kernels.scalars import STORED
+
+TILE = 1024
+"""Words of a tile: what is made before it is used."""
+
+_MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
+_KEY_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+_ROUNDS = 10
+_WORDS_OF_BLOCK = 4
+# Independent chains of multiplications, for each is long.
+_SIDE_BY_SIDE = 2
+_COUNTER, _ITEMS, _SIZE, _SEED, _DRAW, _ADDRESSES = range(6)
+
+
+def _round(k: Builder, block: list[Value], keys: Sequence[Value]) -> list[Value]:
+    low0, high0 = k.product_halves(block[0], k.constant(u64, _MULTIPLIERS[0]))
+    low1, high1 = k.product_halves(block[2], k.constant(u64, _MULTIPLIERS[1]))
+    return [high1 ^ block[1] ^ keys[0], low1, high0 ^ block[3] ^ keys[1], low0]
+
+
+def _emit_words(module: KernelModule) -> Function:
+    """Define `_words(to, seed, draw, first, blocks)`: four 64-bit words for each block counted.
+
+    Writes a multiple of four blocks.
+    """
+    numbers = dict.fromkeys(("seed", "draw", "first", "blocks"), u64)
+    parameters: dict[str, Type] = {"to": Pointer(u64), **numbers}
+    with module.function("_words", parameters, inline="never") as (k, to, seed, draw, *rest):
+        first, blocks = (k.bitcast(number, i64) for number in rest)
+        steps = [(n * _KEY_STEPS[0], n * _KEY_STEPS[1] % (1 << 64)) for n in range(_ROUNDS)]
+        keys = [(seed + a % (1 << 64), k.constant(u64, b)) for a, b in steps]
+        zero = k.constant(u64, 0)
+        with k.loop(blocks, step=_SIDE_BY_SIDE) as turn:
+            # The counter is moved on before a block is made: the first one has number 1.
+            counts = [first + turn.index + (n + 1) for n in range(_SIDE_BY_SIDE)]
+            made = [[k.bitcast(count, u64), zero, draw, zero] for count in counts]
+            for pair in keys:
+                made = [_round(k, block, pair) for block in made]
+            for n, word in enumerate(word for block in made for word in block):
+                to[turn.index * _WORDS_OF_BLOCK + n] = word
+        handle: Function = k.handle
+    return handle
+
+
+def emit_random(module: KernelModule, recipe: Recipe) -> None:
+    """Define `run(arguments, scratch)`: an elementwise kernel whose input 0 is a random word.
+
+    Arguments: tiles claimed so far, tiles in all, elements, seed, draw, then the addresses of the
+    outputs and of the inputs from input 1 on.
+    """
+    words = _emit_words(module)
+    outputs = len(recipe.outputs)
+    per_block = _WORDS_OF_BLOCK * 8 // STORED[recipe.inputs[0]].bytes
+    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as opened:
+        k, args, scratch = opened
+        operands = (*recipe.outputs, *recipe.inputs[1:])
+        fixed = (*(False,) * outputs, *recipe.numbers[1:])
+        seed, draw = (k.bitcast(args[place], u64) for place in (_SEED, _DRAW))
+        claimed = k.cell(i64, k.claim(args + _COUNTER))
+        with k.repeat_while(lambda: claimed.get() < args[_ITEMS]):
+            start = claimed.get() * TILE
+            count = k.minimum(args[_SIZE] - start, TILE)
+            first, blocks = start // per_block, (count + per_block - 1) // per_block
+            tile = k.cast_pointer(scratch, u64)
+            k.call(words, tile, seed, draw, k.bitcast(first, u64), k.bitcast(blocks, u64))
+            pointers = []
+            for place, (dtype, is_number) in enumerate(zip(operands, fixed, strict=True)):
+                pointer = k.pointer_at(args[_ADDRESSES + place], STORED[dtype])
+                pointers.append(pointer if is_number else pointer + start)
+            pointers.insert(outputs, k.cast_pointer(scratch, STORED[recipe.inputs[0]]))
+            Line(k, recipe, pointers).emit(count)
+            claimed.set(k.claim(args + _COUNTER))
+
+
+class Draw(NamedTuple):
+    """Which random numbers are meant."""
+
+    seed: int
+    draw: int
+
+
+def run_random(recipe: Recipe, size: int, state: Draw, addresses: Sequence[int]) -> None:
+    """Compute `recipe` with the words of `state` as input 0, over lines of `size` elements.
+
+    `addresses` are those of the outputs, then of the inputs from input 1 on.
+    """
+    items = -(-size // TILE)
+    seed, draw = (ctypes.c_int64(number).value for number in state)
+    block = argument_block(0, items, size, seed, draw, *addresses)
+    workers = workers_for(flops=size * _OPERATIONS_EACH, chunks=items)
+    room = (TILE + _SIDE_BY_SIDE * _WORDS_OF_BLOCK) * 8
+    threads.run(jit.kernel(emit_random, recipe), ctypes.addressof(block), room, threads=workers)
+
+
+# As FLOPs are counted: about four cycles an element.
+_OPERATIONS_EACH = 60
+
+_WORD = Input(0)
+
+
+def dropout(dtype: str) -> Recipe:
+    """Return x·scale where the word is at least a threshold, else x·0.
+
+    Inputs: the word, x, then two numbers: the threshold, and the scale in what is computed in.
+    """
+    wide = "float64" if dtype == "float64" else "float32"
+    is_kept = apply("greater_equal", _WORD, Input(2))
+    factor = apply("where", is_kept, Input(3), 0.0)
+    return Recipe(
+        expressions=(factor * Input(1),),
+        outputs=(dtype,),
+        inputs=("uint32", dtype, "uint32", wide),
+        numbers=(False, False, True, True),
+    )
+
+
+def uniform(dtype: str) -> Recipe:
+    """Return numbers of [0, 1) as numpy makes them: of 24 bits in float32, of 53 in float64."""
+    word, drop, scale = ("uint64", 11, 2.0**-53) if dtype == "float64" else ("uint32", 8, 2.0**-24)
+    number = apply(f"to_{dtype}", apply("bitwise_right_shift", _WORD, drop)) * scale
+    return Recipe((number,), (dtype,), (word,), (False,))
