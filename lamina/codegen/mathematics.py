@@ -6,6 +6,7 @@ from lamina.codegen import llvm
 from lamina.codegen.emission import Emission, suffix
 from lamina.codegen.types import (
     Scalar,
+    Type,
     Vector,
     element_of,
     f32,
@@ -128,10 +129,12 @@ class Mathematics(Emission):
         return Value(self.emit, self.emit.call(function, [x.ir, flag.ir]), x.type)
 
     def bitcast(self, x: Value, scalar: Scalar) -> Value:
-        """Return the bits of x as `scalar`s of the same width."""
-        if element_of(x.type).bits != scalar.bits:
-            raise CompileError(f"bitcast: {x.type} given; expected elements of {scalar.bits} bits")
+        """Return the bits of x as `scalar`s: as many as fill its width, the first in the low bits."""
         kind = with_element(x.type, scalar)
+        if isinstance(x.type, Vector):
+            kind = Vector(scalar, x.type.lanes * element_of(x.type).bits // scalar.bits)
+        if _bits(kind) != _bits(x.type):
+            raise CompileError(f"bitcast: {x.type} given; {scalar.name}s do not fill its width")
         return Value(self.emit, self.emit.bitcast(x.ir, kind.llvm_type()), kind)
 
     def _function(self, name: str, *operands: Value) -> Value:
@@ -141,3 +144,7 @@ class Mathematics(Emission):
         )
         ir = self.emit.call(function, [operand.ir for operand in operands])
         return Value(self.emit, ir, operands[0].type)
+
+
+def _bits(kind: Type) -> int:
+    return element_of(kind).bits * (kind.lanes if isinstance(kind, Vector) else 1)

@@ -10,7 +10,7 @@ from lamina.codegen import threads
 from lamina.codegen.jit import Entry
 from lamina.kernels.operand import Shape
 
-OUT, LEFT, RIGHT, WORKSPACE = range(4)
+OUT, LEFT, RIGHT, WORKSPACE, FURTHER = range(5)
 PLANS_KEPT = 2048
 # About 50 µs of one core: what it costs at worst to wake a helper and to have it back.
 FLOPS_WORTH_A_THREAD = 5_000_000
@@ -82,8 +82,8 @@ class Plan:
     steps: tuple[Step, ...]
     workspace_bytes: int = 0
 
-    def run(self, out: int, left: int, right: int) -> None:
+    def run(self, out: int, left: int, right: int, *further: int) -> None:
         """Make the calls with operands at these addresses."""
         work = threads.workspace(self.workspace_bytes) if self.workspace_bytes else 0
         for step in self.steps:
-            step.run((out, left, right, work))
+            step.run((out, left, right, work, *further))

@@ -7,6 +7,7 @@ from math import prod
 from lamina.codegen.target import host_target
 from lamina.kernels.convolution.problem import Problem, group_axis, sum_axes
 from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.gemm.arithmetic import Recipe
 from lamina.kernels.gemm.contract import Contraction
 from lamina.kernels.gemm.tiles import columns, tile_for
 from lamina.kernels.launch import Plan, Step, View
@@ -29,7 +30,7 @@ def multiply(p: Problem, x: View, *, slack: bool) -> Step:
     )
     w, x, sums = sum_axes(p, x)
     return Contraction(
-        dtype=p.dtype,
+        recipe=Recipe.of(p.dtype),
         out=p.out.place,
         a=w.place,
         b=x.place,

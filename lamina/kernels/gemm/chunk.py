@@ -1,18 +1,14 @@
 """The loops around the micro-kernels: the work on one chunk of the output, block of k by block."""
 
-from dataclasses import dataclass
-from itertools import accumulate
-
-from lamina.codegen.builder import Builder, Function, KernelModule
-from lamina.codegen.target import Target
-from lamina.codegen.types import Scalar, i64
+from lamina.codegen.builder import Builder
+from lamina.codegen.types import i64
 from lamina.codegen.values import Value
-from lamina.kernels.gemm.finish import emit_scatter
-from lamina.kernels.gemm.micro import emit_micro
-from lamina.kernels.gemm.pack import STRIP, emit_pack_a, emit_pack_b
-from lamina.kernels.gemm.tiles import Tile, columns, tile_for
-from lamina.kernels.offsets import emit_table, locate
+from lamina.kernels.gemm.finish import Further
+from lamina.kernels.gemm.pack_b import STRIP
+from lamina.kernels.gemm.parts import Parts
+from lamina.kernels.offsets import locate
 from lamina.kernels.operand import AXES
+from lamina.kernels.scalars import STORED
 
 FIELDS = (
     "counter", "chunks", "out", "a", "b", "m", "n", "k", "out_row", "a_row", "b_row",
@@ -23,71 +19,13 @@ SLOT = {name: place for place, name in enumerate(FIELDS)}
 COLUMN_AXES = len(FIELDS)
 SUM_AXES = COLUMN_AXES + 3 * AXES
 BATCH_AXES = SUM_AXES + 3 * AXES
-ARGUMENTS = BATCH_AXES + 4 * AXES
-_ALIGN = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Scratch:
-    """Where the parts of a thread's scratch memory start, in bytes."""
-
-    tile_a: int
-    tile_c: int
-    k_tables: int
-    n_tables: int
-
-    def size(self, n_chunk: int, count: int, width: int, lanes: int, scalar: Scalar) -> int:
-        """Return how many bytes a chunk of `n_chunk` columns and blocks of `count` k take."""
-        packed = (count * n_chunk + lanes * width) * scalar.bytes
-        return self.n_tables + 4 * n_chunk * i64.bytes + packed
-
-
-def scratch_for(tile: Tile, target: Target, scalar: Scalar) -> Scratch:
-    """Return how the scratch memory of a thread is divided."""
-    lanes, width = target.lanes(scalar), columns(tile, target, scalar)
-    packed_a = (tile.m_tiles * tile.rows * tile.k_block + lanes * tile.rows) * scalar.bytes
-    sizes = (packed_a, tile.rows * width * scalar.bytes, 4 * tile.k_block * i64.bytes)
-    return Scratch(*accumulate((-(-size // _ALIGN) * _ALIGN for size in sizes), initial=0))
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The functions that the chunk's loops call, and the sizes that they were emitted for."""
-
-    tile: Tile
-    width: int
-    scratch: Scratch
-    table: Function
-    pack_a: Function
-    pack_b: Function
-    scatter: Function
-    micro: dict[bool, dict[int, Function]]
-
-    def compiled_height(self, k: Builder, rows: Value) -> Value:
-        """Return the smallest compiled tile height that holds `rows`."""
-        height = k.integer(self.tile.rows)
-        for number in reversed(self.tile.heights[:-1]):
-            height = k.select(rows <= number, k.integer(number), height)
-        return height
-
-
-def emit_parts(module: KernelModule, scalar: Scalar) -> Parts:
-    """Define the functions that chunks call."""
-    tile = tile_for(module.target)
-    width = columns(tile, module.target, scalar)
-    return Parts(
-        tile=tile,
-        width=width,
-        scratch=scratch_for(tile, module.target, scalar),
-        table=emit_table(module),
-        pack_a=emit_pack_a(module, scalar),
-        pack_b=emit_pack_b(module, scalar, width),
-        scatter=emit_scatter(module, scalar, width),
-        micro={
-            True: {h: emit_micro(module, scalar, tile, h, packed=True) for h in tile.heights},
-            False: {tile.rows: emit_micro(module, scalar, tile, tile.rows, packed=False)},
-        },
-    )
+def further_slot(inputs: int, number: int) -> int:
+    """Return where the address, row and column stride of a further operand start in the arguments;
+    they follow the batch axes, which have strides in out, a, b and each of these.
+    """
+    return BATCH_AXES + (4 + inputs) * AXES + 3 * number
 
 
 def _ceil_div(a: Value, b: Value | int) -> Value:
@@ -97,29 +35,33 @@ def _ceil_div(a: Value, b: Value | int) -> Value:
 class Chunks:
     """Emits the work on a chunk. What a thread keeps from one chunk to the next is in cells."""
 
-    def __init__(
-        self, k: Builder, scalar: Scalar, parts: Parts, args: Value, scratch: Value
-    ) -> None:
-        self.k = k
-        self.scalar = scalar
-        self.parts = parts
-        self.args = args
-        self.tile = parts.tile
+    def __init__(self, k: Builder, parts: Parts, args: Value, scratch: Value) -> None:
+        self.k, self.parts, self.args = k, parts, args
+        self.recipe, self.arithmetic, self.tile = parts.recipe, parts.arithmetic, parts.tile
         self.width = parts.width
         layout = parts.scratch
-        self.tile_a = k.cast_pointer(scratch + layout.tile_a, scalar)
-        self.tile_c = k.cast_pointer(scratch + layout.tile_c, scalar)
+        self.tile_a = k.cast_pointer(scratch + layout.tile_a, self.arithmetic.unit)
+        self.tile_c = k.cast_pointer(scratch + layout.tile_c, self.arithmetic.total)
         k_tables = k.cast_pointer(scratch + layout.k_tables, i64)
         n_tables = k.cast_pointer(scratch + layout.n_tables, i64)
         n_chunk = self.get("n_chunk")
         self.k_tables = [k_tables + number * self.tile.k_block for number in range(4)]
         self.n_tables = [n_tables + n_chunk * number for number in range(4)]
-        self.panels = k.cast_pointer(n_tables + n_chunk * 4, scalar)
+        sums = n_tables + n_chunk * 4
+        # Where sums wait for the next block of k, unless the output holds them.
+        self.sums = k.cast_pointer(sums, self.arithmetic.total)
+        waiting = self.get("m_chunk") * self.tile.rows * n_chunk
+        panels = sums if self.recipe.is_plain else self.sums + self._if_many_blocks(waiting)
+        self.panels = k.cast_pointer(panels, self.arithmetic.unit)
         self.columns_in_table = k.cell(i64, -1)
         self.sums_in_table = k.cell(i64, -1)
 
     def get(self, name: str) -> Value:
         return self.args[SLOT[name]]
+
+    def _if_many_blocks(self, value: Value) -> Value:
+        many = self.get("k") > self.get("k_block")
+        return self.k.select(many, value, self.k.integer(0))
 
     def run(self, number: Value) -> None:
         """Work on chunk `number`: its batch, its rows, its columns; then k block after k block."""
@@ -130,25 +72,37 @@ class Chunks:
         self.stop_tile = k.minimum(self.first_tile + self.get("m_chunk"), self.get("tiles"))
         self.column = number % n_chunks * self.get("n_chunk")
         self.columns = k.minimum(self.get("n_chunk"), self.get("n") - self.column)
-        starts = locate(k, self.args, BATCH_AXES, batch, 3)
-        self.out, self.a, self.b = (
-            k.pointer_at(self.get(name), self.scalar) + start
-            for name, start in zip(("out", "a", "b"), starts, strict=True)
-        )
+        self._locate(batch)
         self._column_tables()
         blocks = k.maximum(_ceil_div(self.get("k"), self.get("k_block")), 1)
         with k.loop(blocks) as turn:
             start = turn.index * self.get("k_block")
             self.count = k.minimum(self.get("k_block"), self.get("k") - start)
+            self.units = self.arithmetic.units(self.count)
             self.adds = k.select(turn.index > 0, k.integer(1), k.integer(0))
+            self.is_last = (turn.index + 1).equals(blocks)
             self._sum_tables(start)
             step = self.get("block_tiles")
             with k.loop(self.stop_tile, start=self.first_tile, step=step) as block:
                 self._block(block.index, k.minimum(block.index + step, self.stop_tile))
 
+    def _locate(self, batch: Value) -> None:
+        k, recipe = self.k, self.recipe
+        starts = locate(k, self.args, BATCH_AXES, batch, 3 + len(recipe.inputs))
+        self.out, self.a, self.b = (
+            k.pointer_at(self.get(name), STORED[dtype]) + start
+            for name, dtype, start in zip(("out", "a", "b"), recipe[:3], starts, strict=False)
+        )
+        self.further: list[Further] = []
+        for number, (dtype, lies) in enumerate(recipe.inputs):
+            slot = further_slot(len(recipe.inputs), number)
+            address, row, column = (self.args[slot + place] for place in range(3))
+            pointer = k.pointer_at(address, STORED[dtype]) + starts[3 + number]
+            self.further.append(Further(dtype, lies, pointer, row, column))
+
     def _column_tables(self) -> None:
         k = self.k
-        with k.when(self.columns_in_table.get().equals(self.column).equals(0)):
+        with k.when(self.columns_in_table.get().differs(self.column)):
             self.columns_in_table.set(self.column)
             k.call(
                 self.parts.table, self.args + COLUMN_AXES, self.column, self.columns,
@@ -161,7 +115,7 @@ class Chunks:
 
     def _sum_tables(self, start: Value) -> None:
         k = self.k
-        with k.when(self.sums_in_table.get().equals(start).equals(0)):
+        with k.when(self.sums_in_table.get().differs(start)):
             self.sums_in_table.set(start)
             k.call(
                 self.parts.table, self.args + SUM_AXES, start, self.count, self.get("k_step"),
@@ -180,10 +134,9 @@ class Chunks:
         is_whole = k.both(tables[3][0] >= self.width, valid.equals(self.width))
         may_stay = self.get("b_in_place").equals(1)
         in_place = k.both(is_whole, may_stay)
-        direct = self.b + (self.k_tables[2][0] + tables[2][0])
         alone = self.stop_tile - self.first_tile <= self.get("block_tiles")
         strip = k.select(may_stay, k.integer(self.width), k.integer(STRIP * self.width))
-        packed = self.panels + k.select(alone, place % strip, place) * self.count
+        packed = self.panels + k.select(alone, place % strip, place) * self.units
         is_due = k.both(first.equals(self.first_tile), (place % strip).equals(0))
         with k.when(k.both(k.both(in_place.equals(0), is_due), self.count > 0)):
             columns = k.minimum(self.columns - place, strip)
@@ -192,6 +145,7 @@ class Chunks:
                 self.get("step"), self.get("k_step"), self.k_tables[2], self.k_tables[3],
                 tables[2], tables[3],
             )  # fmt: skip
+        direct = k.cast_pointer(self.b + (self.k_tables[2][0] + tables[2][0]), self.arithmetic.unit)
         pitch = k.select(in_place, self.get("b_row"), k.integer(self.width))
         return k.select(in_place, direct, packed), pitch
 
@@ -215,10 +169,12 @@ class Chunks:
         return self.tile_a + (tile - first) * (self.tile.rows * self.tile.k_block)
 
     def _in_place(self, row: Value) -> Value:
-        return self.a + (row * self.get("a_row") + self.k_tables[0][0])
+        place = self.a + (row * self.get("a_row") + self.k_tables[0][0])
+        return self.k.cast_pointer(place, self.arithmetic.unit)
 
     def _pack_a(self, first: Value, stop: Value, whole: Value) -> None:
         k = self.k
+        # What is read in place has no rows to spare: tiles that are not full are packed.
         start = k.select(self.get("a_in_place").equals(1), whole, first)
         with k.loop(stop, start=start) as turn:
             row, rows = self._tile_rows(turn.index)
@@ -235,23 +191,24 @@ class Chunks:
         whole = k.maximum(k.minimum(self.get("whole_tiles"), stop), first)
         self._pack_a(first, stop, whole)
         with k.loop(self.columns, step=self.width) as turn:
-            valid = k.minimum(self.columns - turn.index, self.width)
-            tables = [table + turn.index for table in self.n_tables]
-            b, pitch = self._panel_of_b(turn.index, valid, tables, first)
-            fits = k.both(tables[1][0] >= self.width, valid.equals(self.width))
-            split = k.select(fits, whole, first)
-            self._whole_tiles(first, split, b, pitch, tables)
+            self.place = turn.index
+            self.valid = k.minimum(self.columns - turn.index, self.width)
+            self.tables = [table + turn.index for table in self.n_tables]
+            b = self._panel_of_b(turn.index, self.valid, self.tables, first)
+            split = first
+            if self.recipe.is_plain:
+                fits = k.both(self.tables[1][0] >= self.width, self.valid.equals(self.width))
+                split = k.select(fits, whole, first)
+                self._whole_tiles(first, split, *b)
             with k.loop(stop, start=split) as rest:
-                self._part_of_tile(first, rest.index, b, pitch, valid, tables)
+                self._any_tile(first, rest.index, *b)
 
-    def _whole_tiles(
-        self, first: Value, stop: Value, b: Value, pitch: Value, tables: list[Value]
-    ) -> None:
+    def _whole_tiles(self, first: Value, stop: Value, b: Value, pitch: Value) -> None:
+        """Compute tiles that go to the output straight from the registers."""
         k, height = self.k, self.tile.rows
         row = first * height
-        out = self.out + (row * self.get("out_row") + tables[0][0])
-        loose = self.get("a_in_place").equals(1)
-        with k.either(loose) as (in_place, packed):
+        out = self.out + (row * self.get("out_row") + self.tables[0][0])
+        with k.either(self.get("a_in_place").equals(1)) as (in_place, packed):
             with in_place:
                 self._run_tiles(False, first, stop, self._in_place(row), out, b, pitch)
             with packed:
@@ -266,31 +223,59 @@ class Chunks:
         with k.loop(stop, start=first, carry=[a, out]) as turn:
             here, c = turn.carried
             micro = self.parts.micro[packed][height]
-            k.call(micro, self.count, here, a_row, b, pitch, c, out_row, self.adds)
+            k.call(micro, self.units, here, a_row, b, pitch, c, out_row, self.adds)
             turn.next = [here + apart * height, c + out_row * height]
 
-    def _part_of_tile(
-        self, first: Value, tile: Value, b: Value, pitch: Value, valid: Value, tables: list[Value]
-    ) -> None:
-        """Compute a tile at an edge of the output, or one whose columns lie apart there."""
+    def _any_tile(self, first: Value, tile: Value, b: Value, pitch: Value) -> None:
+        """Compute a tile at an edge of the output, or one whose sums are not what is stored."""
+        row, rows = self._tile_rows(tile)
+        if self.recipe.is_plain:
+            width = self.k.integer(self.width)
+            self._sum(first, tile, b, pitch, self.tile_c, width, self.k.integer(0))
+            self.k.call(
+                self.parts.scatter, self.out + row * self.get("out_row"), self.get("out_row"),
+                self.tile_c, rows, self.valid, self.adds, *self.tables[:2],
+            )  # fmt: skip
+        else:
+            self._sum_and_finish(first, tile, b, pitch)
+
+    def _sum_and_finish(self, first: Value, tile: Value, b: Value, pitch: Value) -> None:
+        """Add up in a place of this thread's own; after the last block, finish what is there."""
+        k = self.k
+        row, rows = self._tile_rows(tile)
+        many = self.get("k") > self.get("k_block")
+        n_chunk = self.get("n_chunk")
+        waiting = (tile - self.first_tile) * self.tile.rows * n_chunk + self.place
+        c = k.select(many, self.sums + waiting, self.tile_c)
+        c_pitch = k.select(many, n_chunk, k.integer(self.width))
+        self._sum(first, tile, b, pitch, c, c_pitch, self.adds)
+        with k.when(self.is_last):
+            column, zero = self.column + self.place, k.integer(0)
+            values = []
+            for operand in self.further:
+                here = operand.moved(row, column, zero)
+                values += [here.pointer, here.row, here.column]
+            k.call(
+                self.parts.finish, self.out + row * self.get("out_row"), self.get("out_row"), c,
+                c_pitch, rows, self.valid, *self.tables[:2], *values,
+            )  # fmt: skip
+
+    def _sum(
+        self, first: Value, tile: Value, b: Value, pitch: Value, c: Value, c_pitch: Value,
+        adds: Value,
+    ) -> None:  # fmt: skip
+        """Run the micro-kernel of the tile's height."""
         k = self.k
         row, rows = self._tile_rows(tile)
         height = self.parts.compiled_height(k, rows)
-        # What is read in place has no rows to spare: a tile that is not full is packed.
         loose = k.both(self.get("a_in_place").equals(1), rows.equals(self.tile.rows))
-        width, zero = k.integer(self.width), k.integer(0)
-        numbers = (b, pitch, self.tile_c, width, zero)
+        numbers = (b, pitch, c, c_pitch, adds)
         with k.either(loose) as (in_place, packed):
             with in_place:
                 function = self.parts.micro[False][self.tile.rows]
-                k.call(function, self.count, self._in_place(row), self.get("a_row"), *numbers)
+                k.call(function, self.units, self._in_place(row), self.get("a_row"), *numbers)
             with packed:
                 a = self._packed(first, tile)
                 for number, function in self.parts.micro[True].items():
                     with k.when(height.equals(number)):
-                        k.call(function, self.count, a, zero, *numbers)
-        place = self.out + row * self.get("out_row")
-        k.call(
-            self.parts.scatter, place, self.get("out_row"), self.tile_c, rows, valid, self.adds,
-            tables[0], tables[1],
-        )  # fmt: skip
+                        k.call(function, self.units, a, k.integer(0), *numbers)

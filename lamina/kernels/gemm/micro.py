@@ -1,29 +1,33 @@
 """The micro-kernel: C (+)= A·B for one register tile, one function for each tile height."""
 
 from lamina.codegen.builder import Builder, Function, KernelModule
-from lamina.codegen.types import Pointer, Scalar, Type, element_of, i64
+from lamina.codegen.types import Pointer, Type, element_of, i64
 from lamina.codegen.values import Value
+from lamina.kernels.gemm.arithmetic import Arithmetic
 from lamina.kernels.gemm.tiles import Tile
 
 Accumulators = list[Value]
 
 
-def _step(k: Builder, sums: Accumulators, a: list[Value], b: Value, vectors: int) -> Accumulators:
-    """Return the sums after one more k: a scalar of each row times `vectors` registers."""
+def _step(
+    k: Builder, arithmetic: Arithmetic, sums: Accumulators, a: list[Value], b: Value, vectors: int
+) -> Accumulators:
+    """Return the sums after one more unit of k: one of each row times `vectors` registers."""
     lanes = k.target.lanes(element_of(b.type))
     row = [b.load(v * lanes, lanes=lanes) for v in range(vectors)]
     done: Accumulators = []
     for i, place in enumerate(a):
         left = k.splat(place[0])
-        done += [k.fma(left, right, sums[i * vectors + v]) for v, right in enumerate(row)]
+        for v, right in enumerate(row):
+            done.append(arithmetic.add_product(k, sums[i * vectors + v], left, right))
     return done
 
 
 def _sum_over_k(
-    k: Builder, count: Value, a: Value, a_row: Value | None, b: Value, pitch: Value, height: int,
-    tile: Tile,
+    k: Builder, arithmetic: Arithmetic, count: Value, a: Value, a_row: Value | None, b: Value,
+    pitch: Value, height: int, tile: Tile,
 ) -> Accumulators:  # fmt: skip
-    start = [k.zeros(element_of(a.type))] * (height * tile.vectors)
+    start = [k.zeros(arithmetic.total)] * (height * tile.vectors)
     whole = count // tile.unroll
 
     def turns(values: list[Value], times: int) -> list[Value]:
@@ -33,7 +37,7 @@ def _sum_over_k(
                 rows = [left + (number * height + row) for row in range(height)]
             else:
                 rows = [(left + a_row * row) + number for row in range(height)]
-            sums = _step(k, sums, rows, right, tile.vectors)
+            sums = _step(k, arithmetic, sums, rows, right, tile.vectors)
             right = right + pitch
         return [left + times * (height if a_row is None else 1), right, *sums]
 
@@ -59,20 +63,20 @@ def _write(
 
 
 def emit_micro(
-    module: KernelModule, scalar: Scalar, tile: Tile, height: int, *, packed: bool
+    module: KernelModule, arithmetic: Arithmetic, tile: Tile, height: int, *, packed: bool
 ) -> Function:
     """Define `_micro(count, a, a_row, b, b_pitch, c, c_pitch, adds)` of one height and return it.
 
-    `a` has `height` scalars for each k where it is packed; else rows, `a_row` apart, whose elements
-    lie side by side. `b` has a row of `vectors` registers for each k, `b_pitch` scalars apart;
-    `adds` is 1 where the sums are added to C and 0 where they replace it.
+    `count` is of units. `a` has `height` units for each where it is packed; else rows, `a_row`
+    apart, whose units lie side by side. `b` has a row of `vectors` registers for each, `b_pitch`
+    units apart; `adds` is 1 where the sums are added to C and 0 where they replace it.
     """
-    pointer = Pointer(scalar)
+    unit = Pointer(arithmetic.unit)
     parameters: dict[str, Type] = {
-        "count": i64, "a": pointer, "a_row": i64, "b": pointer, "b_pitch": i64, "c": pointer,
-        "c_pitch": i64, "adds": i64,
+        "count": i64, "a": unit, "a_row": i64, "b": unit, "b_pitch": i64,
+        "c": Pointer(arithmetic.total), "c_pitch": i64, "adds": i64,
     }  # fmt: skip
-    last = tile.vectors * module.target.lanes(scalar) - 1
+    last = tile.vectors * module.target.lanes(arithmetic.total) - 1
     name = f"_micro_{height}_{'packed' if packed else 'in_place'}"
     with module.function(name, parameters, inline="never") as opened:
         k, count, a, a_row, b, b_pitch, c, c_pitch, adds = opened
@@ -80,7 +84,7 @@ def emit_micro(
         for i in range(height):
             k.prefetch((c + c_pitch * i) + last)
         row = None if packed else a_row
-        sums = _sum_over_k(k, count, a, row, b, b_pitch, height, tile)
+        sums = _sum_over_k(k, arithmetic, count, a, row, b, b_pitch, height, tile)
         _write(k, sums, c, c_pitch, adds, tile.vectors)
         handle: Function = k.handle
     return handle

@@ -15,13 +15,16 @@ from typing import final
 from lamina.codegen import jit, threads
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import host_target
-from lamina.codegen.types import Pointer, Scalar, Type, i8, i64
+from lamina.codegen.types import Pointer, Type, i8, i64
 from lamina.codegen.values import Value
+from lamina.kernels.gemm.arithmetic import Recipe, arithmetic_of
+from lamina.kernels.gemm.contract import FurtherOperand
+from lamina.kernels.gemm.finish import Ending, Further
 from lamina.kernels.gemm.tiles import k_block, tile_for
 from lamina.kernels.launch import Place, Step, argument_block
 from lamina.kernels.offsets import locate
-from lamina.kernels.operand import Axes, Shape, flat, product
-from lamina.kernels.scalars import SCALARS
+from lamina.kernels.operand import AXES, Axes, Shape, flat, product
+from lamina.kernels.scalars import STORED
 
 _FIELDS = (
     "counter", "chunks", "out", "a", "b", "n", "k", "out_row", "out_column", "a_row", "a_column",
@@ -32,72 +35,91 @@ _BATCH_AXES = len(_FIELDS)
 _BYTES_WORTH_A_THREAD = 4 << 20
 _CHUNKS_A_THREAD = 4
 MOST_ROWS = 8
+_NEVER = 0x7FFFFFFFFFFF
 
 
 class _Sums:
-    """What both ways have in common: the step of the sums, and where they go."""
+    """What both ways have in common: the step of the sums, and what becomes of them."""
 
-    def __init__(self, k: Builder, scalar: Scalar, height: int, args: Value) -> None:
+    def __init__(self, k: Builder, recipe: Recipe, height: int, args: Value) -> None:
         self.k = k
-        self.scalar = scalar
+        self.recipe = recipe
+        self.total = arithmetic_of(recipe).total
         self.height = height
         self.args = args
-        self.lanes = k.target.lanes(scalar)
+        self.lanes = k.target.lanes(self.total)
 
     def get(self, name: str) -> Value:
         return self.args[_SLOT[name]]
 
     def zeros(self, registers: int) -> list[Value]:
-        return [self.k.zeros(self.scalar)] * (registers * self.height)
+        return [self.k.zeros(self.total)] * (registers * self.height)
+
+    def b(self, place: Value, left: Value | None = None) -> Value:
+        """Return a register of b as it is added up; past the first `left` elements it holds 0."""
+        k, lanes = self.k, self.lanes
+        x = place.load(0, lanes=lanes) if left is None else k.load_first(place, left, lanes)
+        return k.convert(x, self.total)
+
+    def columns_of(self, sources: list[Value]) -> list[Value]:
+        """Return the columns of the square of b whose rows start at `sources`."""
+        if STORED[self.recipe.b] == self.total:
+            return list(self.k.load_transposed(sources))
+        return self.k.transpose([self.b(source) for source in sources])
 
     def step(self, sums: list[Value], at: int, row: list[Value], a: list[Value]) -> list[Value]:
         """Return the sums after k `at`, whose registers of b are `row`."""
-        k = self.k
         done: list[Value] = []
         for line, left in enumerate(a):
-            factor = k.splat(left[at])
+            factor = self.k.splat(left[at])
             first = line * len(row)
-            done += [k.fma(factor, right, sums[first + v]) for v, right in enumerate(row)]
+            done += [self._add(sums[first + v], factor, right) for v, right in enumerate(row)]
         return done
 
-    def write(self, sums: list[Value], out: Value, left: Value, adds: Value) -> None:
-        """Write the sums of the columns from `out` on, of which `left` are left."""
+    def _add(self, total: Value, left: Value, right: Value) -> Value:
+        return self.k.fma(left, right, total) if self.total.is_float else total + left * right
+
+    def keep(self, sums: list[Value], running: Value, adds: Value) -> None:
+        """Add the sums of a block, registers of a row side by side, to those of the ones before."""
         k, registers = self.k, len(sums) // self.height
-        with k.either(self.get("out_column").equals(1)) as (side_by_side, apart):
-            for context, write in ((side_by_side, self._store), (apart, self._scatter)):
-                with context:
+        with k.either(adds > 0) as branches:
+            for branch, is_later in zip(branches, (True, False), strict=True):
+                with branch:
                     for number, total in enumerate(sums):
-                        row, place = divmod(number, registers)
-                        column = self.get("out_column") * (place * self.lanes)
-                        write(out + (self.get("out_row") * row + column), total, left, adds)
+                        row, register = divmod(number, registers)
+                        place = running + (register * self.height + row) * self.lanes
+                        before = place.load(0, lanes=self.lanes) if is_later else None
+                        place.store(0, total if before is None else before + total)
 
-    def _store(self, out: Value, total: Value, left: Value, adds: Value) -> None:
-        k = self.k
-        with k.either(adds > 0) as (then, otherwise):
-            with then:
-                k.store_first(out, k.load_first(out, left) + total, left)
-            with otherwise:
-                k.store_first(out, total, left)
-
-    def _scatter(self, out: Value, total: Value, left: Value, adds: Value) -> None:
-        k = self.k
-        spare = k.stack(self.scalar, max(2, self.lanes))
-        spare.store(0, total)
-        with k.loop(k.minimum(left, self.lanes)) as lane:
-            place = lane.index * self.get("out_column")
-            before = k.select(adds > 0, out + place, spare)[0]
-            content = spare[lane.index]
-            out[place] = k.select(adds > 0, before + content, content)
+    def finish(self, place: "_Place", running: Value, column: Value, stop: Value) -> None:
+        """Store what the sums become, of the columns `column` to `stop`."""
+        k, lanes, out_column = self.k, self.lanes, self.get("out_column")
+        with k.loop(self.height) as row, k.loop(stop - column, step=lanes) as turn:
+            start, left = column + turn.index, stop - column - turn.index
+            sums = (running + (turn.index * self.height + row.index * lanes)).load(0, lanes=lanes)
+            further = [x.moved(row.index, start, k.integer(0)) for x in place.further]
+            out = place.out + (row.index * self.get("out_row") + start * out_column)
+            ending = Ending(k, self.recipe)
+            side_by_side = out_column.equals(1)
+            with k.either(k.both(side_by_side, left >= lanes)) as (whole, others):
+                with whole:
+                    ending.store(out, sums, lanes, further, None)
+                with others, k.either(side_by_side) as (part, apart):
+                    with part:
+                        ending.store(out, sums, lanes, further, left)
+                    with apart:
+                        ending.store(out, sums, lanes, further, left, every=out_column)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a chunk works: its batch of out and b, the rows of a side by side."""
+    """Where a chunk works: its batch of out, b and further operands, the rows of a side by side."""
 
     out: Value
     a: Value
     a_pitch: Value
     b: Value
+    further: list[Further]
 
 
 class _Columns(ABC):
@@ -107,7 +129,7 @@ class _Columns(ABC):
     wide: int
 
     @abstractmethod
-    def __init__(self, module: KernelModule, scalar: Scalar, height: int) -> None:
+    def __init__(self, module: KernelModule, recipe: Recipe, height: int) -> None:
         """Define the functions that the work calls."""
 
     @abstractmethod
@@ -121,7 +143,7 @@ class _AlongColumns(_Columns):
 
     wide = 16
 
-    def __init__(self, module: KernelModule, scalar: Scalar, height: int) -> None:
+    def __init__(self, module: KernelModule, recipe: Recipe, height: int) -> None:
         self.together = max(1, self.wide // height)
 
     def run(self, sums: _Sums, place: _Place, first: Value, stop: Value) -> None:
@@ -135,14 +157,15 @@ class _AlongColumns(_Columns):
     def _all_blocks(
         self, sums: _Sums, place: _Place, column: Value, registers: int, valid: Value | None
     ) -> None:
-        k, block = sums.k, sums.get("k_block")
-        out = place.out + column * sums.get("out_column")
-        left = k.integer(sums.lanes) if valid is None else valid
+        k, block, lanes = sums.k, sums.get("k_block"), sums.lanes
+        running = k.stack(sums.total, max(2, registers * sums.height * lanes))
         with k.loop(k.maximum(sums.get("k"), 1), step=block) as turn:
             count = k.minimum(block, sums.get("k") - turn.index)
             b = place.b + (turn.index * sums.get("b_row") + column)
             a = [place.a + (place.a_pitch * row + turn.index) for row in range(sums.height)]
-            sums.write(self._block(sums, a, b, count, registers, valid), out, left, turn.index)
+            sums.keep(self._block(sums, a, b, count, registers, valid), running, turn.index)
+        left = k.integer(registers * lanes) if valid is None else k.minimum(valid, lanes)
+        sums.finish(place, running, column, column + left)
 
     def _block(
         self, sums: _Sums, a: list[Value], b: Value, count: Value, registers: int,
@@ -153,10 +176,7 @@ class _AlongColumns(_Columns):
         with k.loop(count, carry=[b, *sums.zeros(registers)]) as turn:
             here, *totals = turn.carried
             sources = [here + v * lanes for v in range(registers)]
-            if valid is None:
-                row = [source.load(0, lanes=lanes) for source in sources]
-            else:
-                row = [k.load_first(source, valid) for source in sources]
+            row = [sums.b(source, valid) for source in sources]
             left = [line + turn.index for line in a]
             turn.next = [here + sums.get("b_row"), *sums.step(totals, 0, row, left)]
         return turn.results[1:]
@@ -169,7 +189,7 @@ class _Stream:
     b: Value
     a: Value
     count: Value
-    out: Value
+    running: Value
     adds: Value
 
 
@@ -190,7 +210,7 @@ class _Squares:
         height = self.sums.height
         for number, stream in enumerate(self.streams):
             mine = self._rest(stream, whole, totals[number * height :][:height])
-            self.sums.write(mine, stream.out, self.valid, stream.adds)
+            self.sums.keep(mine, stream.running, stream.adds)
 
     def _a(self, stream: _Stream, at: Value) -> list[Value]:
         return [stream.a + (self.a_pitch * row + at) for row in range(self.sums.height)]
@@ -206,7 +226,7 @@ class _Squares:
                 sources = self._sources(turn.carried[number * quads :][:quads])
                 mine = turn.carried[carried + number * height :][:height]
                 left = self._a(stream, turn.index)
-                for at, column in enumerate(k.load_transposed(sources)):
+                for at, column in enumerate(self.sums.columns_of(sources)):
                     mine = self.sums.step(mine, at, [column], left)
                 done += mine
             turn.next = [*(place + self.lanes for place in turn.carried[:carried]), *done]
@@ -230,10 +250,10 @@ class _Squares:
         """Return the sums with the last k, fewer than a square has."""
         k, lanes = self.k, self.lanes
         count = stream.count - whole
-        spare = k.stack(self.sums.scalar, max(2, lanes * lanes))
+        spare = k.stack(self.sums.total, max(2, lanes * lanes))
         with k.when(count > 0):
             sources = self._sources(self._quads(stream.b + whole))
-            rows = [k.load_first(source, count) for source in sources]
+            rows = [self.sums.b(source, count) for source in sources]
             for at, column in enumerate(k.transpose(rows)):
                 spare.store(at * lanes, column)
         with k.loop(count, carry=totals) as turn:
@@ -243,10 +263,12 @@ class _Squares:
         return turn.results
 
 
-def _emit_streams(module: KernelModule, scalar: Scalar, height: int, count: int) -> Function:
-    """Define `_streams_<count>(args, valid, a_pitch, …b, a, count, out, adds of each)`."""
-    pointer = Pointer(scalar)
-    one: dict[str, Type] = {"b": pointer, "a": pointer, "count": i64, "out": pointer, "adds": i64}
+def _emit_streams(module: KernelModule, recipe: Recipe, height: int, count: int) -> Function:
+    """Define `_streams_<count>(args, valid, a_pitch, …b, a, count, running, adds of each)`."""
+    total = Pointer(arithmetic_of(recipe).total)
+    one: dict[str, Type] = {
+        "b": Pointer(STORED[recipe.b]), "a": total, "count": i64, "running": total, "adds": i64,
+    }  # fmt: skip
     parameters: dict[str, Type] = {"args": Pointer(i64), "valid": i64, "a_pitch": i64}
     for number in range(count):
         parameters |= {f"{name}_{number}": kind for name, kind in one.items()}
@@ -254,7 +276,7 @@ def _emit_streams(module: KernelModule, scalar: Scalar, height: int, count: int)
         k, args, valid, a_pitch, *values = opened
         starts = range(0, len(values), len(one))
         streams = [_Stream(*values[start : start + len(one)]) for start in starts]
-        _Squares(_Sums(k, scalar, height, args), streams, a_pitch, valid).run()
+        _Squares(_Sums(k, recipe, height, args), streams, a_pitch, valid).run()
         handle: Function = k.handle
     return handle
 
@@ -269,21 +291,27 @@ class _AlongSums(_Columns):
 
     wide = 2
 
-    def __init__(self, module: KernelModule, scalar: Scalar, height: int) -> None:
-        self.one, self.two = (_emit_streams(module, scalar, height, count) for count in (1, 2))
+    def __init__(self, module: KernelModule, recipe: Recipe, height: int) -> None:
+        self.one, self.two = (_emit_streams(module, recipe, height, count) for count in (1, 2))
 
     def run(self, sums: _Sums, place: _Place, first: Value, stop: Value) -> None:
         k, lanes, block = sums.k, sums.lanes, sums.get("k_block")
         is_short = sums.get("k") <= block
         columns = k.select(is_short, k.integer(2 * lanes), k.integer(lanes))
         count = k.maximum(sums.get("k"), 1)
-        with k.loop(stop, start=first, step=columns) as turn, k.loop(count, step=2 * block) as pair:
-            column, start = turn.index, pair.index
+        running = k.stack(sums.total, max(2, 2 * sums.height * lanes))
+        second = k.select(is_short, running + sums.height * lanes, running)
+        with k.loop(stop, start=first, step=columns) as turn:
+            column = turn.index
             next_column = k.select(is_short, column + lanes, column)
-            next_start = k.select(is_short, start, start + block)
-            pieces = [(column, start), (next_column, next_start)]
-            streams = [_stream(sums, place, *piece) for piece in pieces]
-            self._pair(sums, place, streams, [stop - column, stop - next_column])
+            with k.loop(count, step=2 * block) as pair:
+                next_start = k.select(is_short, pair.index, pair.index + block)
+                streams = [
+                    _stream(sums, place, column, pair.index, running),
+                    _stream(sums, place, next_column, next_start, second),
+                ]
+                self._pair(sums, place, streams, [stop - column, stop - next_column])
+            sums.finish(place, running, column, k.minimum(column + columns, stop))
 
     def _pair(self, sums: _Sums, place: _Place, streams: list[_Stream], left: list[Value]) -> None:
         """Compute two streams: together where both are whole and have as many squares."""
@@ -305,62 +333,73 @@ class _AlongSums(_Columns):
                         k.call(self.one, *numbers, *_values(stream))
 
 
-def _stream(sums: _Sums, place: _Place, column: Value, start: Value) -> _Stream:
+def _stream(sums: _Sums, place: _Place, column: Value, start: Value, running: Value) -> _Stream:
     return _Stream(
         b=place.b + (column * sums.get("b_column") + start),
         a=place.a + start,
         count=sums.k.minimum(sums.get("k_block"), sums.get("k") - start),
-        out=place.out + column * sums.get("out_column"),
+        running=running,
         adds=start,
     )
 
 
 def _values(stream: _Stream) -> tuple[Value, ...]:
-    return stream.b, stream.a, stream.count, stream.out, stream.adds
+    return stream.b, stream.a, stream.count, stream.running, stream.adds
 
 
 _WAYS: dict[str, type[_Columns]] = {"columns": _AlongColumns, "sums": _AlongSums}
 
 
 def _side_by_side(sums: _Sums, a: Value, copy: Value) -> tuple[Value, Value]:
-    """Return the rows of a and their pitch; elements that lie apart are copied."""
+    """Return the rows of a and their pitch; elements that lie apart, or of another type than the
+    sums, are copied.
+    """
     k, step, count = sums.k, sums.get("a_column"), sums.get("k")
-    is_plain = step.equals(1)
+    is_plain = step.equals(1 if STORED[sums.recipe.a] == sums.total else _NEVER)
     with k.when(is_plain.equals(0)):
         for row in range(sums.height):
             source = a + sums.get("a_row") * row
             with k.loop(count) as turn:
-                copy[count * row + turn.index] = source[turn.index * step]
-    return k.select(is_plain, a, copy), k.select(is_plain, sums.get("a_row"), count)
+                copy[count * row + turn.index] = k.convert(source[turn.index * step], sums.total)
+    plain = k.cast_pointer(a, sums.total)
+    return k.select(is_plain, plain, copy), k.select(is_plain, sums.get("a_row"), count)
 
 
 def _run_chunk(sums: _Sums, columns: _Columns, copy: Value, number: Value) -> None:
-    k = sums.k
+    k, recipe = sums.k, sums.recipe
     batch, part = number // sums.get("n_chunks"), number % sums.get("n_chunks")
-    starts = locate(k, sums.args, _BATCH_AXES, batch, 3)
+    starts = locate(k, sums.args, _BATCH_AXES, batch, 3 + len(recipe.inputs))
     out, a, b = (
-        k.pointer_at(sums.get(name), sums.scalar) + start
-        for name, start in zip(("out", "a", "b"), starts, strict=True)
+        k.pointer_at(sums.get(name), STORED[dtype]) + start
+        for name, dtype, start in zip(("out", "a", "b"), recipe[:3], starts, strict=False)
     )
+    further = []
+    for place, (dtype, lies) in enumerate(recipe.inputs):
+        slot = _further_slot(len(recipe.inputs), place)
+        pointer = k.pointer_at(sums.args[slot], STORED[dtype]) + starts[3 + place]
+        further.append(Further(dtype, lies, pointer, sums.args[slot + 1], sums.args[slot + 2]))
     rows, pitch = _side_by_side(sums, a, copy)
     first = part * sums.get("n_chunk")
     stop = k.minimum(first + sums.get("n_chunk"), sums.get("n"))
-    columns.run(sums, _Place(out, rows, pitch, b), first, stop)
+    columns.run(sums, _Place(out, rows, pitch, b, further), first, stop)
 
 
-def emit_rows(module: KernelModule, dtype: str, height: int, way: str) -> None:
+def _further_slot(inputs: int, number: int) -> int:
+    return _BATCH_AXES + (4 + inputs) * AXES + 3 * number
+
+
+def emit_rows(module: KernelModule, recipe: Recipe, height: int, way: str) -> None:
     """Define `run(arguments, scratch)`: claim chunks of the columns of `height` rows."""
-    scalar = SCALARS[dtype]
-    columns = _WAYS[way](module, scalar, height)
+    columns = _WAYS[way](module, recipe, height)
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
         k,
         args,
         scratch,
     ):
-        sums = _Sums(k, scalar, height, args)
+        sums = _Sums(k, recipe, height, args)
         number = k.cell(i64, k.claim(args))
         with k.repeat_while(lambda: number.get() < sums.get("chunks")):
-            _run_chunk(sums, columns, k.cast_pointer(scratch, scalar), number.get())
+            _run_chunk(sums, columns, k.cast_pointer(scratch, sums.total), number.get())
             number.set(k.claim(args))
 
 
@@ -368,10 +407,11 @@ def emit_rows(module: KernelModule, dtype: str, height: int, way: str) -> None:
 class FewRows:
     """One product to compute, of at most MOST_ROWS rows; strides count elements.
 
-    b's columns or its rows have stride 1. `batch` has axes (size, stride in out, a, b).
+    b's columns or its rows have stride 1. `batch` has axes (size, stride in out, a, b and each
+    further operand).
     """
 
-    dtype: str
+    recipe: Recipe
     out: Place
     a: Place
     b: Place
@@ -382,24 +422,28 @@ class FewRows:
     a_strides: Shape
     b_strides: Shape
     batch: Axes
+    further: tuple[FurtherOperand, ...] = ()
 
     def step(self) -> Step:
         """Return the kernel call that computes it."""
-        target, scalar = host_target(), SCALARS[self.dtype]
+        target, total = host_target(), arithmetic_of(self.recipe).total
         way = "columns" if self.b_strides[1] == 1 else "sums"
-        wide = _WAYS[way].wide * target.lanes(scalar)
-        z = product(self.batch)
-        worthwhile = 1 + self.n * self.k * z * scalar.bytes // _BYTES_WORTH_A_THREAD
-        workers = min(threads.num_threads(), worthwhile)
+        wide = _WAYS[way].wide * target.lanes(total)
+        z, inputs = product(self.batch), len(self.further)
+        nbytes = self.n * self.k * z * STORED[self.recipe.b].bytes
+        workers = min(threads.num_threads(), 1 + nbytes // _BYTES_WORTH_A_THREAD)
         parts = 1 if workers == 1 else -(-_CHUNKS_A_THREAD * workers // z)
         n_chunk = -(-self.n // (parts * wide)) * wide
         n_chunks = -(-self.n // n_chunk)
         arguments = argument_block(
             0, n_chunks * z, 0, 0, 0, self.n, self.k,
             *self.out_strides, *self.a_strides, *self.b_strides,
-            k_block(self.k, tile_for(target)), n_chunk, n_chunks, *flat(self.batch, 3),
+            k_block(self.k, tile_for(target)), n_chunk, n_chunks, *flat(self.batch, 3 + inputs),
+            *(number for x in self.further for number in (0, x.row, x.column)),
         )  # fmt: skip
-        entry = jit.kernel(emit_rows, self.dtype, self.m, way)
-        places = ((_SLOT["out"], self.out), (_SLOT["a"], self.a), (_SLOT["b"], self.b))
-        scratch = 0 if self.a_strides[1] == 1 else self.m * self.k * scalar.bytes
-        return Step(entry, arguments, places, scratch, min(workers, n_chunks * z))
+        entry = jit.kernel(emit_rows, self.recipe, self.m, way)
+        places = [(_SLOT["out"], self.out), (_SLOT["a"], self.a), (_SLOT["b"], self.b)]
+        places += [(_further_slot(inputs, i), x.place) for i, x in enumerate(self.further)]
+        is_plain = self.a_strides[1] == 1 and STORED[self.recipe.a] == total
+        scratch = 0 if is_plain else self.m * self.k * total.bytes
+        return Step(entry, arguments, tuple(places), scratch, min(workers, n_chunks * z))

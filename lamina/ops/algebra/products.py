@@ -8,11 +8,12 @@ import numpy as np
 from lamina import dtypes
 from lamina import layout as lay
 from lamina.errors import DTypeError, ShapeError
-from lamina.kernels.gemm import gemm
+from lamina.kernels.expression import Input
+from lamina.kernels.gemm import Epilogue, gemm
 from lamina.layout import Shape, broadcast_shapes
 from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray
-from lamina.ops.halves import in_float32, is_half, widened
+from lamina.ops.halves import widened
 from lamina.ops.pointwise import unbroadcast
 from lamina.ops.registry import Kernel, Op, Value, define
 from lamina.ops.shapes.movement import expand_dims, squeeze, swap_axes
@@ -54,14 +55,22 @@ class Matmul(Op):
 
     def lower(self, *inputs: Spec) -> Kernel | None:
         dtype = inputs[0].dtype
-        if dtype.kind != "float":
-            return None
-        return in_float32(_multiply) if is_half(dtype) else _multiply
+        if dtype.kind == "float":
+            return _multiply
+        return _multiply_bytes if dtype in (dtypes.int8, dtypes.uint8) else None
 
 
-def _multiply(out: Array, a: Array, b: Array) -> None:
+def _multiply(out: Array, a: Array, b: Array, *, epilogue: Epilogue | None = None) -> None:
     lead = out.shape[:-2]
-    gemm(out, _stretched(a, lead), _stretched(b, lead))
+    gemm(out, _stretched(a, lead), _stretched(b, lead), epilogue=epilogue)
+
+
+def _multiply_bytes(out: Array, a: Array, b: Array) -> None:
+    # Whole numbers wrap around: the low byte of a sum of 32 bits is the sum of low bytes.
+    _multiply(out, a, b, epilogue=_AS_STORED)
+
+
+_AS_STORED = Epilogue(Input(0))
 
 
 def _stretched(x: Array, lead: Shape) -> Array:
