@@ -129,7 +129,7 @@ class Mathematics(Emission):
         return Value(self.emit, self.emit.call(function, [x.ir, flag.ir]), x.type)
 
     def bitcast(self, x: Value, scalar: Scalar) -> Value:
-        """Return the bits of x as `scalar`s: as many as fill its width, the first in the low bits."""
+        """Return the bits of x as `scalar`s, as many as fill it; the first has the lowest bits."""
         kind = with_element(x.type, scalar)
         if isinstance(x.type, Vector):
             kind = Vector(scalar, x.type.lanes * element_of(x.type).bits // scalar.bits)

@@ -9,7 +9,7 @@ from lamina.codegen import threads
 from lamina.errors import DTypeError, LayoutError, ShapeError
 from lamina.kernels.elementwise import compute
 from lamina.kernels.expression import Expression, Input, apply
-from lamina.kernels.gemm import Epilogue, gemm
+from lamina.kernels.gemm import Epilogue, gemm, pack_right
 
 HALVES = ("float16", "bfloat16")
 SHAPES = ((1, 33, 300), (13, 49, 31), (30, 70, 520))
@@ -143,6 +143,25 @@ def test_a_batch_with_an_epilogue(team):
     assert results[0].tobytes() == results[1].tobytes()
     want = product(a, np.broadcast_to(b, (3, 4, 300, 40)), "float32") + bias + residual
     assert results[0].tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_packed_in_advance_has_the_same_bits(each_target, dtype):
+    out = "int32" if dtype == "int8" else dtype
+    for m, n, k in ((1, 33, 300), (30, 150, 520)):
+        a, b = numbers((2, m, k), dtype), numbers((k, n), dtype, 1)
+        there = np.broadcast_to(b, (2, k, n))
+        want = product(a, there, out)
+        for layout in (LAYOUTS["contiguous"], LAYOUTS["transposed"]):
+            packed = pack_right(ArrayOperand(layout(b)))
+            got = np.zeros_like(want)
+            gemm(ArrayOperand(got), ArrayOperand(a), packed)
+            assert got.tobytes() == want.tobytes()
+
+
+def test_packing_takes_a_matrix():
+    with pytest.raises(ShapeError, match="expected a matrix"):
+        pack_right(ArrayOperand(numbers((2, 3, 4), "float32")))
 
 
 def test_what_does_not_meet():

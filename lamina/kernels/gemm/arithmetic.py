@@ -16,7 +16,8 @@ _BYTES = ("int8", "uint8")
 
 class Recipe(NamedTuple):
     """What a product is compiled for: the dtypes of out, a and b; what becomes of the sums, and the
-    dtypes of the further operands of that, each with how it lies along the columns.
+    dtypes of the further operands of that, each with how it lies along the columns. b may be
+    packed already.
     """
 
     out: str
@@ -24,6 +25,7 @@ class Recipe(NamedTuple):
     b: str
     epilogue: Epilogue | None = None
     inputs: tuple[tuple[str, str], ...] = ()
+    is_packed: bool = False
 
     @staticmethod
     def of(dtype: str) -> "Recipe":

@@ -76,12 +76,12 @@ class Chunks:
         self._column_tables()
         blocks = k.maximum(_ceil_div(self.get("k"), self.get("k_block")), 1)
         with k.loop(blocks) as turn:
-            start = turn.index * self.get("k_block")
-            self.count = k.minimum(self.get("k_block"), self.get("k") - start)
+            self.start = turn.index * self.get("k_block")
+            self.count = k.minimum(self.get("k_block"), self.get("k") - self.start)
             self.units = self.arithmetic.units(self.count)
             self.adds = k.select(turn.index > 0, k.integer(1), k.integer(0))
             self.is_last = (turn.index + 1).equals(blocks)
-            self._sum_tables(start)
+            self._sum_tables(self.start)
             step = self.get("block_tiles")
             with k.loop(self.stop_tile, start=self.first_tile, step=step) as block:
                 self._block(block.index, k.minimum(block.index + step, self.stop_tile))
@@ -122,6 +122,13 @@ class Chunks:
                 *self.k_tables,
             )  # fmt: skip
 
+    def _ready_panel(self, place: Value) -> Value:
+        """Return where a panel of an operand starts that was packed in advance."""
+        padded = _ceil_div(self.get("n"), self.width) * self.width
+        block = self.start // self.arithmetic.group * padded
+        packed = self.k.cast_pointer(self.b, self.arithmetic.unit)
+        return packed + (block + (self.column + place) * self.units)
+
     def _panel_of_b(
         self, place: Value, valid: Value, tables: list[Value], first: Value
     ) -> tuple[Value, Value]:
@@ -131,6 +138,8 @@ class Chunks:
         the others. Where there are none, all strips share one place, which stays in a near cache.
         """
         k = self.k
+        if self.recipe.is_packed:
+            return self._ready_panel(place), k.integer(self.width)
         is_whole = k.both(tables[3][0] >= self.width, valid.equals(self.width))
         may_stay = self.get("b_in_place").equals(1)
         in_place = k.both(is_whole, may_stay)

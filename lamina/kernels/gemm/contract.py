@@ -13,7 +13,7 @@ place, unpacked.
 from dataclasses import dataclass
 from functools import cache
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.builder import KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, i8, i64
@@ -22,11 +22,10 @@ from lamina.kernels.gemm.chunk import SLOT, Chunks, further_slot
 from lamina.kernels.gemm.pack_b import STRIP
 from lamina.kernels.gemm.parts import Scratch, emit_parts, scratch_for
 from lamina.kernels.gemm.tiles import Tile, columns, k_block, m_tiles_in_cache, tile_for
-from lamina.kernels.launch import Place, Step, argument_block
+from lamina.kernels.launch import Place, Step, argument_block, workers_for
 from lamina.kernels.operand import Axes, flat, product
 from lamina.kernels.scalars import STORED
 
-_FLOPS_WORTH_A_THREAD = 40_000_000
 _CHUNKS_A_THREAD = 4
 _PANELS_A_CHUNK = 4
 _PACKED_BYTES = 2 << 20
@@ -115,8 +114,7 @@ class Contraction:
         """Return the kernel call that computes it."""
         engine = _engine(self.recipe)
         n, k, z = (product(axes) for axes in (self.columns, self.sums, self.batch))
-        worthwhile = 1 + 2 * self.m * n * k * z // _FLOPS_WORTH_A_THREAD
-        workers = min(threads.num_threads(), worthwhile)
+        workers = workers_for(flops=2 * self.m * n * k * z)
         rows = _Rows.of(self.m, engine.tile)
         count = k_block(k, engine.tile)
         m_chunk, n_chunk = _cut(rows.tiles, n, z, k, engine, workers)
@@ -164,9 +162,9 @@ def _is_unit(engine: _Engine, dtype: str) -> bool:
 def _scratch_bytes(engine: _Engine, m_chunk: int, n_chunk: int, k: int) -> int:
     """Return how much scratch memory a thread needs for chunks of this size."""
     count, arithmetic = k_block(k, engine.tile), engine.arithmetic
-    columns_kept = n_chunk
+    columns_kept = 0 if engine.recipe.is_packed else n_chunk
     if m_chunk <= engine.block_tiles:
-        columns_kept = min(n_chunk, STRIP * engine.width)
+        columns_kept = min(columns_kept, STRIP * engine.width)
     units = -(-count // arithmetic.group) * columns_kept + engine.lanes * engine.width
     waits = not engine.recipe.is_plain and k > count
     sums = m_chunk * engine.tile.rows * n_chunk if waits else 0

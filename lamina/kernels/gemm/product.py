@@ -11,6 +11,7 @@ from lamina.kernels.gemm.arithmetic import Recipe, arithmetic_of
 from lamina.kernels.gemm.contract import Contraction, FurtherOperand
 from lamina.kernels.gemm.epilogue import Epilogue
 from lamina.kernels.gemm.finish import APART, CONSTANT, SIDE_BY_SIDE
+from lamina.kernels.gemm.packed import PackedRight
 from lamina.kernels.gemm.rows import MOST_ROWS, FewRows
 from lamina.kernels.launch import FURTHER, LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, Step, View
 from lamina.kernels.operand import AXES, Operand, Shape, coalesce
@@ -23,7 +24,7 @@ _Laid = tuple[str, Shape, Shape]
 def gemm(
     out: Operand,
     a: Operand,
-    b: Operand,
+    b: Operand | PackedRight,
     *,
     epilogue: Epilogue | None = None,
     inputs: Sequence[Operand] = (),
@@ -34,7 +35,8 @@ def gemm(
     float64; or each is float32, float16 or bfloat16, added up in float32; or each is int8 or uint8,
     added up in int32, exactly where that holds the sum. An `epilogue` says what becomes of the
     sums, with `inputs` that broadcast to `out`, before they are stored; the bits are those of the
-    same expression over stored sums. They depend on k alone, not on threads, batch or place.
+    same expression over stored sums. They depend on k alone, not on threads, batch or place, nor
+    on whether b was packed in advance (`pack_right`); packed, it has no batch axes.
 
     Raises DTypeError for dtypes that do not meet, ShapeError for sizes that do not fit, LayoutError
     where `out` shares memory with another operand or with itself.
@@ -43,6 +45,7 @@ def gemm(
     plan, extents = _plan(
         tuple([(x.dtype.name, x.shape, x.strides) for x in operands]),
         epilogue,
+        isinstance(b, PackedRight),
         threads.num_threads(),
     )
     addresses = [x.address for x in operands]
@@ -52,11 +55,14 @@ def gemm(
 
 @lru_cache(maxsize=PLANS_KEPT)
 def _plan(
-    operands: tuple[_Laid, ...], epilogue: Epilogue | None, workers: int
+    operands: tuple[_Laid, ...], epilogue: Epilogue | None, is_packed: bool, workers: int
 ) -> tuple[Plan, tuple[Extent, ...]]:
     (out_dtype, out, _), (a_dtype, a, _), (b_dtype, b, _), *further = operands
+    b_strides = operands[2][2]
+    if is_packed:
+        b, b_strides = (*out[:-2], *b), (*(0 for _ in out[:-2]), *b_strides)
     _check_shapes(out, a, b)
-    recipe = Recipe(out_dtype, a_dtype, b_dtype, epilogue)
+    recipe = Recipe(out_dtype, a_dtype, b_dtype, epilogue, is_packed=is_packed)
     _check_dtypes(recipe, len(further))
     if Layout(*operands[0][1:]).overlaps_itself:
         raise LayoutError(
@@ -65,15 +71,16 @@ def _plan(
     extents = tuple(Extent.of(x[1], x[2], STORED[x[0]].bytes) for x in operands)
     if 0 in out:
         return Plan(()), extents
+    laid = (operands[0], operands[1], (b_dtype, b, b_strides))
     views = [
         View(Place(base, 0), shape, strides, STORED[dtype].bytes)
-        for base, (dtype, shape, strides) in zip((OUT, LEFT, RIGHT), operands, strict=False)
+        for base, (dtype, shape, strides) in zip((OUT, LEFT, RIGHT), laid, strict=True)
     ]
     for number, (dtype, shape, strides) in enumerate(further):
         steps = _broadcast(shape, strides, out)
         views.append(View(Place(FURTHER + number, 0), out, steps, STORED[dtype].bytes))
     product = _Product(recipe, tuple(x[0] for x in further), views)
-    if _is_turned(views[0], views[1]):
+    if not is_packed and _is_turned(views[0], views[1]):
         product = product.turned()
     return Plan(tuple(product.steps())), extents
 
@@ -166,7 +173,7 @@ class _Product:
         lies = (_lies(view.strides[-1]) for view in inputs)
         recipe = self.recipe._replace(inputs=tuple(zip(self.dtypes, lies, strict=True)))
         further = tuple(FurtherOperand(view.place, *view.strides[-2:]) for view in inputs)
-        if out.shape[-2] <= MOST_ROWS and 1 in b.strides[-2:]:
+        if out.shape[-2] <= MOST_ROWS and 1 in b.strides[-2:] and not recipe.is_packed:
             return FewRows(
                 recipe=recipe,
                 out=out.place,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import final
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Type, i8, i64
@@ -21,7 +21,7 @@ from lamina.kernels.gemm.arithmetic import Recipe, arithmetic_of
 from lamina.kernels.gemm.contract import FurtherOperand
 from lamina.kernels.gemm.finish import Ending, Further
 from lamina.kernels.gemm.tiles import k_block, tile_for
-from lamina.kernels.launch import Place, Step, argument_block
+from lamina.kernels.launch import Place, Step, argument_block, workers_for
 from lamina.kernels.offsets import locate
 from lamina.kernels.operand import AXES, Axes, Shape, flat, product
 from lamina.kernels.scalars import STORED
@@ -32,7 +32,6 @@ _FIELDS = (
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _BATCH_AXES = len(_FIELDS)
-_BYTES_WORTH_A_THREAD = 4 << 20
 _CHUNKS_A_THREAD = 4
 MOST_ROWS = 8
 _NEVER = 0x7FFFFFFFFFFF
@@ -431,7 +430,7 @@ class FewRows:
         wide = _WAYS[way].wide * target.lanes(total)
         z, inputs = product(self.batch), len(self.further)
         nbytes = self.n * self.k * z * STORED[self.recipe.b].bytes
-        workers = min(threads.num_threads(), 1 + nbytes // _BYTES_WORTH_A_THREAD)
+        workers = workers_for(nbytes=nbytes)
         parts = 1 if workers == 1 else -(-_CHUNKS_A_THREAD * workers // z)
         n_chunk = -(-self.n // (parts * wide)) * wide
         n_chunks = -(-self.n // n_chunk)
