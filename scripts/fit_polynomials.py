@@ -7,6 +7,7 @@ below 2^−bits on its interval: the exchange algorithm of Remez on a fixed grid
 error printed is that of the rounded coefficients.
 """
 
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class Fit:
     bits: float
     degree: int = 2
     result: str = "f64"
+    kind: str = "d"
 
 
 def grid(interval: tuple[mpf, mpf], count: int) -> list[mpf]:
@@ -85,6 +87,11 @@ def remez(xs: list[mpf], values: list[mpf], weights: list[mpf], degree: int) -> 
     return coefficients
 
 
+def rounded(number: mpf, kind: str) -> mpf:
+    """Return the nearest number of struct's `kind`."""
+    return mpf(struct.unpack(kind, struct.pack(kind, float(number)))[0])
+
+
 def fitted(fit: Fit) -> tuple[list[mpf], float]:
     """Return the rounded coefficients and the bits that they reach."""
     degree = fit.degree
@@ -96,8 +103,33 @@ def fitted(fit: Fit) -> tuple[list[mpf], float]:
         if reached(xs, values, weights, ideal) >= fit.bits:
             break
         degree += 1
-    done = [mpf(float(coefficient)) for coefficient in ideal]
+    done = in_short_numbers(fit, xs, values, weights, ideal)
     return done, reached(xs, values, weights, done)
+
+
+def in_short_numbers(
+    fit: Fit, xs: list[mpf], values: list[mpf], weights: list[mpf], ideal: list[mpf]
+) -> list[mpf]:
+    """Return the coefficients rounded one after the other.
+
+    Where that is to f32, the later ones make up for the earlier by least squares.
+    """
+    if fit.kind == "d":
+        return [rounded(coefficient, "d") for coefficient in ideal]
+    done: list[mpf] = []
+    rest = ideal
+    for power in range(1, len(ideal) + 1):
+        done.append(rounded(rest[0], "f"))
+        if power < len(ideal):
+            rows = [
+                [w * x**k for k in range(power, len(ideal))]
+                for x, w in zip(xs, weights, strict=True)
+            ]
+            left = [
+                w * (v - evaluate(done, x)) for x, v, w in zip(xs, values, weights, strict=True)
+            ]
+            rest = list(mp.lu_solve(mp.matrix(rows), mp.matrix(left)))
+    return done
 
 
 def reached(xs: list[mpf], values: list[mpf], weights: list[mpf], coefficients: list[mpf]) -> float:
@@ -125,6 +157,10 @@ QUARTER_PI = (mpf(0), (mp.pi / 4 * mpf("1.0001")) ** 2)
 ERFC_FROM, ERFC_BEND, ERFC_TO = mpf("0.46"), mpf(3.75), mpf("27.3")
 
 
+# For results in f32 a form that needs one division.
+FLAT_BEND = mpf(1.5)
+
+
 def series_of_exp(r: mpf) -> mpf:
     return (mp.expm1(r) - r) / r**2
 
@@ -134,17 +170,22 @@ def series_of_log(s: mpf) -> mpf:
     return (2 * mp.atanh(s) - 2 * s) / s**3
 
 
-def bent(t: mpf) -> mpf:
-    return ERFC_BEND * (1 + t) / (1 - t)
+def unbend(t: mpf, middle: mpf) -> mpf:
+    return middle * (1 + t) / (1 - t)
+
+
+def bend(x: mpf, middle: mpf) -> mpf:
+    return (x - middle) / (x + middle)
 
 
 def scaled_erfc(t: mpf) -> mpf:
-    x = bent(t)
+    x = unbend(t, ERFC_BEND)
     return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
 
 
-def bend(x: mpf) -> mpf:
-    return (x - ERFC_BEND) / (x + ERFC_BEND)
+def flat_erfc(t: mpf) -> mpf:
+    x = unbend(t, FLAT_BEND)
+    return (x + FLAT_BEND) * mp.exp(x * x) * mp.erfc(x)
 
 
 def erf_weight(x: mpf) -> mpf:
@@ -172,6 +213,17 @@ def fits_of_powers() -> list[Fit]:
             lambda r: r**2 / abs(mp.expm1(r)),
             (-HALF_LN2, HALF_LN2),
         ),
+        Fit(
+            "EXP_IN_F32",
+            "the same, in f32 arithmetic",
+            series_of_exp,
+            lambda r: r**2 / mp.exp(r),
+            (-HALF_LN2, HALF_LN2),
+            27,
+            degree=3,
+            result="f32",
+            kind="f",
+        ),
         *both(
             "LOG",
             "(log((1 + s)/(1 − s)) − 2s)/s³ in s²",
@@ -180,6 +232,17 @@ def fits_of_powers() -> list[Fit]:
             root(series_of_log),
             lambda z: z / 2,
             S_RANGE,
+        ),
+        Fit(
+            "LOG_IN_F32",
+            "(log(1 + f) − f + f²/2)/f³, √½ ≤ 1 + f ≤ √2, in f32 arithmetic",
+            lambda f: (mp.log1p(f) - f + f**2 / 2) / f**3,
+            lambda f: f**3 / mp.log1p(f),
+            LOG_RANGE,
+            27,
+            degree=6,
+            result="f32",
+            kind="f",
         ),
         Fit(
             "LOG_OF_POWER",
@@ -252,30 +315,64 @@ def fits_of_angles() -> list[Fit]:
             root(lambda x: x**3 / mp.asin(x)),
             (mpf(0), mpf(0.25)),
         ),
-        *both(
+        Fit(
+            "ERF",
+            "erf(x)/x − 1 in x², |x| ≤ 3.93",
+            root(lambda x: mp.erf(x) / x - 1),
+            root(erf_weight),
+            (mpf(0), mpf("3.93") ** 2),
+            29,
+            degree=16,
+            result="f32",
+        ),
+        Fit(
             "ERF",
             "erf(x)/x − 1 in x², |x| ≤ 1",
-            30,
-            57,
             root(lambda x: mp.erf(x) / x - 1),
             root(erf_weight),
             (mpf(0), mpf(1)),
-        ),
-        *both(
-            "ERFC",
-            "(1 + 2x)·exp(x²)·erfc(x) in (x − K)/(x + K)",
-            30,
             57,
+            degree=10,
+            result="f64",
+        ),
+        Fit(
+            "ERFC",
+            "(x + K)·exp(x²)·erfc(x) in (x − K)/(x + K), 0 ≤ x ≤ 10.4",
+            flat_erfc,
+            lambda t: 1 / flat_erfc(t),
+            (mpf(-1), bend(mpf("10.4"), FLAT_BEND)),
+            30,
+            degree=9,
+            result="f32",
+        ),
+        Fit(
+            "ERFC",
+            "(1 + 2x)·exp(x²)·erfc(x) in (x − K)/(x + K), 0.46 ≤ x ≤ 27.3",
             scaled_erfc,
             lambda t: 1 / scaled_erfc(t),
-            (bend(ERFC_FROM), bend(ERFC_TO)),
+            (bend(ERFC_FROM, ERFC_BEND), bend(ERFC_TO, ERFC_BEND)),
+            57,
+            degree=19,
+            result="f64",
+        ),
+        Fit(
+            "TANH_IN_F32",
+            "(tanh x − x)/x³ in x², |x| ≤ 1",
+            root(lambda x: (mp.tanh(x) - x) / x**3),
+            root(lambda x: x**3 / mp.tanh(x)),
+            (mpf(0), mpf(1)),
+            26.5,
+            degree=5,
+            result="f32",
+            kind="f",
         ),
     ]
 
 
 HEADER = '''"""Minimax polynomials, lowest power first; written by scripts/fit_polynomials.py.
 
-Each table has a row for results in f32, computed in f64, and one for results in f64.
+Each table has a row for results in f32, computed in f64, and one for results in f64. Those called
+…_IN_F32 are for f32 arithmetic.
 """'''
 
 
@@ -299,6 +396,8 @@ def constants() -> Iterator[str]:
     """Give constants of more than one double."""
     yield "# ln 2, its first part short enough to be multiplied by an exponent without rounding."
     yield from parts("LN2", mp.log(2), 32, 53)
+    yield "# The same in f32, for exponents of 8 bits."
+    yield from parts("LN2_IN_F32", mp.log(2), 15, 24)
     yield "# π/2 for multiples below 2²⁰, and as two doubles."
     yield from parts("HALF_PI_PARTS", mp.pi / 2, 33, 33, 53)
     yield from parts("HALF_PI", mp.pi / 2, 53, 53)
@@ -310,7 +409,7 @@ def constants() -> Iterator[str]:
     yield from parts("GELU_LINEAR", 2 * mp.sqrt(2 / mp.pi), 53, 53)
     yield from parts("GELU_CUBIC", 2 * mp.sqrt(2 / mp.pi) * mpf("0.044715"), 53, 53)
     yield "# erfc is fitted in t = (x − K)/(x + K), where K is:"
-    yield f"ERFC_BEND = {float(ERFC_BEND)!r}"
+    yield f'ERFC_BEND = {{"f32": {float(FLAT_BEND)!r}, "f64": {float(ERFC_BEND)!r}}}'
     yield "# 2/π in binary, 32 bits a word, after 64 bits of zeros."
     with mp.workprec(32 * _WORDS + 64):
         scaled = int(mp.floor(2 / mp.pi * mpf(2) ** (32 * _WORDS)))

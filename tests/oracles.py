@@ -45,6 +45,57 @@ ORACLES = {
 }  # fmt: skip
 
 
+# Where results overflow, vanish, change branch or have their poles.
+EDGES = (
+    *(0.0, 0.46, 0.47, 0.5, 2**-0.5, 1.0, 2**0.5, 2.0, 3.83, 10.05, 14.2, 16.64, 20.0, 22.0),
+    *(88.02, 88.72, 89.42, 103.28, 103.97, 126.0, 127.0, 128.0, 149.0, 150.0),
+    *(709.78, 710.47, 745.13, 1022.0, 1023.0, 1024.0, 1074.0, 1075.0, 26.54, 27.22, 37.5, 38.5),
+    *(np.pi / 4, np.pi / 2, np.pi, 11 * np.pi, 2.0**19, 2.0**28, 2.0**31, 2.0**53, 2.0**63),
+    *(2.0**-30, 2.0**-28, 2.0**-126, 2.0**-149, 2.0**-1022, 2.0**-1074, np.inf),
+)
+WHOLE = 1e30
+
+
+def around_edges(dtype):
+    """The edges, their neighbours and their negatives."""
+    number = {"f4": np.int32, "f8": np.int64}[dtype]
+    bits = np.array(EDGES, dtype).view(number)[:, None] + np.arange(-40, 41, dtype=number)
+    values = bits.ravel().view(dtype)
+    return np.concatenate([values, -values])
+
+
+def all_over_f32(step):
+    """Every step-th value of f32, and the edges."""
+    bits = np.arange(0, 2**32, step, dtype="u8").astype("u4")
+    return np.concatenate([bits.view("f4"), around_edges("f4")])
+
+
+def all_over_f64(n, seed=0):
+    """Values of several kinds, n of each, and the edges."""
+    random = np.random.default_rng(seed)
+    size = np.exp(random.uniform(-45, 45, n)) * random.choice([-1.0, 1.0], n)
+    near_one = 1 + random.standard_normal(n) * 1e-3
+    near_poles = np.round(random.standard_normal(n) * 1e3) * np.pi / 2
+    bits = random.integers(0, 2**64, n, dtype="u8").view("f8")
+    spread = [random.standard_normal(n) * scale for scale in (1, 30, 400)]
+    unit = random.uniform(-1, 1, n)
+    return np.concatenate([bits, size, near_one, near_poles, unit, *spread, around_edges("f8")])
+
+
+def pairs(x, n, seed=0):
+    """Pairs of values from all over, of moderate ones, of whole ones, and of edges."""
+    random = np.random.default_rng(seed)
+    bases = np.exp(random.standard_normal(n))
+    limits = np.log(float(np.finfo(x.dtype).max)) * 1.05
+    exponents = random.uniform(-limits, limits, n) / np.log(bases)
+    whole = np.round(random.standard_normal(n) * 9)
+    edges = np.array([0.0, 0.5, 1.0, 2.0, 3.0, 1e-40, WHOLE, np.inf, np.nan])
+    a, b = np.meshgrid(np.concatenate([edges, -edges]), np.concatenate([edges, -edges]))
+    left = [random.choice(x, n), bases, random.standard_normal(n) * 5, a.ravel()]
+    right = [random.choice(x, n), exponents, whole, b.ravel()]
+    return np.concatenate(left).astype(x.dtype), np.concatenate(right).astype(x.dtype)
+
+
 def evaluate(name, *operands, target=None, out=None):
     """FUNCTIONS[name] over arrays of one dtype."""
     out = np.empty_like(operands[0]) if out is None else out

@@ -28,11 +28,11 @@ FUNCTIONS = {
 }
 
 
-def points(end):
-    random = np.random.default_rng(0)
-    size = np.exp(random.uniform(np.log(1e-20), np.log(end), COUNT // 2))
-    spread = size * random.choice([-1.0, 1.0], COUNT // 2)
-    return np.concatenate([spread, random.uniform(-end, end, COUNT // 2)])
+def points(end, count, seed):
+    random = np.random.default_rng(seed)
+    size = np.exp(random.uniform(np.log(1e-20), np.log(end), count // 2))
+    spread = size * random.choice([-1.0, 1.0], count // 2)
+    return np.concatenate([spread, random.uniform(-end, end, count // 2)])
 
 
 def as_two(number):
@@ -40,11 +40,15 @@ def as_two(number):
     return high, float(number - high) if abs(number) < inf else 0.0
 
 
+def table(name, count, seed):
+    """Rows of x and two doubles that add up to the function of x."""
+    function, end = FUNCTIONS[name]
+    xs = points(end, count, seed)
+    return np.array([(x, *as_two(function(mpf(float(x))))) for x in xs])
+
+
 def main():
-    tables = {}
-    for name, (function, end) in FUNCTIONS.items():
-        x = points(end)
-        tables[name] = np.array([(v, *as_two(function(mpf(float(v))))) for v in x])
+    tables = {name: table(name, COUNT, 0) for name in FUNCTIONS}
     np.savez_compressed(Path(__file__).with_name("mathlib.npz"), **tables)
 
 

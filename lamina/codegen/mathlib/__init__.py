@@ -3,7 +3,7 @@
     exp(k: Builder, x: Value) -> Value
 
 They branch on no element, flush no subnormal and call no library. `accuracy.ERRORS` states the
-largest error of each in ULP; `scripts/prove_mathlib.py` proves it over every float32.
+largest error of each in ULP; `scripts/prove_mathlib.py` tries every float32.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@ and products of two doubles.
 
 Every function is written for f64 values and told the type its result is rounded to. Values of f32
 are computed in f64, with shorter polynomials, and rounded once: subnormals, overflow and underflow
-come out right by themselves, and without FMA nothing is lost.
+come out right by themselves, and without FMA nothing is lost. (`in_f32` has the exceptions.)
 """
 
 import functools
@@ -75,6 +75,13 @@ def is_nan(x: Value) -> Value:
 def is_negative(k: Builder, x: Value) -> Value:
     """Return whether the sign bit of x is set."""
     return k.bitcast(x, i64) < 0
+
+
+def at_the_edges(k: Builder, x: Value, result: Value) -> Value:
+    """Return the logarithm `result` of x, right at 0, below it, at infinity and NaN."""
+    result = k.select(x < INFINITY, result, x)
+    none = choose(k, x.equals(0.0), -INFINITY, k.constant(x.type, NAN))
+    return k.select(x > 0.0, result, none)
 
 
 def flip_sign(k: Builder, x: Value, bits: Value) -> Value:

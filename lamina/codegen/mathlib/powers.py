@@ -51,7 +51,7 @@ def _is_whole_and_odd(k: Builder, y: Value) -> Pair:
 def pow(k: Builder, x: Value, y: Value, to: Scalar) -> Value:
     """Return xʸ as IEEE 754 has it: 1 for y = 0 and for x = 1, NaN for x < 0 and y not whole.
 
-    At most 0.51 ULP, 1.1 in f64.
+    At most 0.51 ULP, 1.2 in f64.
     """
     size = k.absolute(x)
     exponent = clamp(k, y, -_GREATEST_EXPONENT, _GREATEST_EXPONENT)

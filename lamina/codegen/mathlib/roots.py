@@ -1,6 +1,7 @@
 """√x, 1/√x and ∛x."""
 
 from lamina.codegen.builder import Builder
+from lamina.codegen.mathlib import in_f32
 from lamina.codegen.mathlib.arithmetic import (
     INFINITY,
     choose,
@@ -10,6 +11,7 @@ from lamina.codegen.mathlib.arithmetic import (
     whole,
 )
 from lamina.codegen.mathlib.coefficients import CBRT
+from lamina.codegen.mathlib.in_f32 import with_form_in_f32
 from lamina.codegen.mathlib.logarithms import split_any
 from lamina.codegen.types import Scalar, f32, f64, u64
 from lamina.codegen.values import Value
@@ -25,6 +27,7 @@ def sqrt(k: Builder, x: Value) -> Value:
     return k.sqrt(x)
 
 
+@with_form_in_f32(in_f32.rsqrt, needs_fma=True)
 @in_double
 def rsqrt(k: Builder, x: Value, to: Scalar) -> Value:
     """Return 1/√x: ±∞ at ±0, NaN below.
