@@ -202,7 +202,7 @@ def both(name: str, meaning: str, single: float, double: float, *rest) -> list[F
 
 
 def fits_of_powers() -> list[Fit]:
-    """Exponentials, logarithms and roots."""
+    """Exponentials and roots."""
     return [
         *both(
             "EXP",
@@ -224,6 +224,33 @@ def fits_of_powers() -> list[Fit]:
             result="f32",
             kind="f",
         ),
+        Fit(
+            "CBRT",
+            "∛m, √½ ≤ m ≤ √2",
+            mp.cbrt,
+            lambda m: 1 / mp.cbrt(m),
+            (mp.sqrt(0.5), mp.sqrt(2)),
+            14,
+            degree=3,
+            result="f64",
+        ),
+        Fit(
+            "TANH_IN_F32",
+            "(tanh x − x)/x³ in x², |x| ≤ 1",
+            root(lambda x: (mp.tanh(x) - x) / x**3),
+            root(lambda x: x**3 / mp.tanh(x)),
+            (mpf(0), mpf(1)),
+            26.5,
+            degree=5,
+            result="f32",
+            kind="f",
+        ),
+    ]
+
+
+def fits_of_logarithms() -> list[Fit]:
+    """Logarithms."""
+    return [
         *both(
             "LOG",
             "(log((1 + s)/(1 − s)) − 2s)/s³ in s²",
@@ -263,21 +290,11 @@ def fits_of_powers() -> list[Fit]:
             degree=5,
             result="f64",
         ),
-        Fit(
-            "CBRT",
-            "∛m, √½ ≤ m ≤ √2",
-            mp.cbrt,
-            lambda m: 1 / mp.cbrt(m),
-            (mp.sqrt(0.5), mp.sqrt(2)),
-            14,
-            degree=3,
-            result="f64",
-        ),
     ]
 
 
 def fits_of_angles() -> list[Fit]:
-    """Angles and the error function."""
+    """Circular functions and their inverses."""
     return [
         *both(
             "SIN",
@@ -315,6 +332,12 @@ def fits_of_angles() -> list[Fit]:
             root(lambda x: x**3 / mp.asin(x)),
             (mpf(0), mpf(0.25)),
         ),
+    ]
+
+
+def fits_of_errors() -> list[Fit]:
+    """The error function and its complement."""
+    return [
         Fit(
             "ERF",
             "erf(x)/x − 1 in x², |x| ≤ 3.93",
@@ -354,17 +377,6 @@ def fits_of_angles() -> list[Fit]:
             57,
             degree=19,
             result="f64",
-        ),
-        Fit(
-            "TANH_IN_F32",
-            "(tanh x − x)/x³ in x², |x| ≤ 1",
-            root(lambda x: (mp.tanh(x) - x) / x**3),
-            root(lambda x: x**3 / mp.tanh(x)),
-            (mpf(0), mpf(1)),
-            26.5,
-            degree=5,
-            result="f32",
-            kind="f",
         ),
     ]
 
@@ -420,7 +432,7 @@ def constants() -> Iterator[str]:
 def tables() -> Iterator[str]:
     """Give a table for each name, a row for each type of result."""
     by_name: dict[str, list[str]] = {}
-    for fit in (*fits_of_powers(), *fits_of_angles()):
+    for fit in (*fits_of_powers(), *fits_of_logarithms(), *fits_of_angles(), *fits_of_errors()):
         coefficients, bits = fitted(fit)
         summary = f"degree {len(coefficients) - 1}, error 2^−{bits:.1f}"
         print(f"{fit.name} {fit.result}: {summary}", file=sys.stderr)
