@@ -9,7 +9,7 @@ from lamina.kernels.convolution.channel_blocks import blocked_copy, plane_size
 from lamina.kernels.convolution.filters import filter_bytes, packed_filters
 from lamina.kernels.convolution.padded import Padding, copy_cost, padded
 from lamina.kernels.convolution.problem import Problem, images, sum_axes
-from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.convolution.strategy import Strategy, layout_cost
 from lamina.kernels.convolution.tiled import Tiled, band_of
 from lamina.kernels.convolution.tiling import channel_block, tiling_for
 from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, View
@@ -133,7 +133,7 @@ def _product_cost(p: Problem, block: int) -> float:
     panels = -(-p.outputs // tiling.panel) * tiling.vectors
     depth = -(-p.channels // block) * block * prod(p.taps)
     pixels = p.groups * prod(p.places)
-    return _CALL + pixels * panels * (depth * _PRODUCT + _STORED)
+    return _CALL + pixels * panels * (depth * _PRODUCT + _STORED) + layout_cost(p)
 
 
 def _blocked_cost(p: Problem) -> float:

@@ -1,13 +1,12 @@
 """Convolution of one to three spatial axes: forward, and both of its gradients."""
 
-from collections.abc import Iterator
 from functools import lru_cache
 
 from lamina.codegen import threads
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.kernels.convolution import choices
-from lamina.kernels.convolution.problem import Problem, phases, simplified, spatial3
-from lamina.kernels.convolution.table import choose, preferred
+from lamina.kernels.convolution.problem import Problem, simplified, spatial3
+from lamina.kernels.convolution.table import choose, divided, preferred
 from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, View
 from lamina.kernels.operand import Operand, Shape
 from lamina.kernels.scalars import SCALARS
@@ -59,10 +58,12 @@ def parts(
     input_dilation: Shape,
     groups: int = 1,
     batch_groups: int = 1,
+    strategy: str | None = None,
 ) -> list[Problem]:
     """Return the problems that `conv` solves for these operands, one after the other."""
     options = (stride, padding, dilation, input_dilation)
-    return list(_parts(_problem(*_described(out, x, w, options, (groups, batch_groups)))))
+    problem = _problem(*_described(out, x, w, options, (groups, batch_groups)))
+    return divided(simplified(problem), strategy)
 
 
 def strategies(problems: list[Problem]) -> dict[str, float]:
@@ -118,13 +119,10 @@ def _plan(
     problem = _problem(dtypes, out, x, w, options, groups)
     if 0 in out[0]:
         return Plan(())
-    plans = [choose(part, strategy).plan(part) for part in _parts(problem)]
+    pieces = divided(simplified(problem), strategy)
+    plans = [choose(piece, strategy).plan(piece) for piece in pieces]
     steps = tuple(step for plan in plans for step in plan.steps)
     return Plan(steps, max(plan.workspace_bytes for plan in plans))
-
-
-def _parts(problem: Problem) -> Iterator[Problem]:
-    return phases(simplified(problem))
 
 
 def _problem(

@@ -6,7 +6,7 @@ from math import prod
 
 from lamina.codegen.target import host_target
 from lamina.kernels.convolution.problem import Problem, group_axis, sum_axes
-from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.convolution.strategy import Strategy, layout_cost
 from lamina.kernels.gemm.arithmetic import Recipe
 from lamina.kernels.gemm.contract import Contraction
 from lamina.kernels.gemm.tiles import columns, tile_for
@@ -47,8 +47,8 @@ def multiply(p: Problem, x: View, *, slack: bool) -> Step:
 def product_cost(p: Problem, *, is_scattered: bool = False) -> float:
     """Return the cycles of the matrix products of one sample, its packing included.
 
-    Panels run on over samples, but where samples fall into groups, and weights are packed for
-    all of them: neither is rounded up to one sample.
+    Panels run on over samples, but where samples fall into groups: they are not rounded up to one
+    sample.
     """
     target, scalar = host_target(), SCALARS[p.dtype]
     tile, lanes = tile_for(target), target.lanes(scalar)
@@ -61,7 +61,8 @@ def product_cost(p: Problem, *, is_scattered: bool = False) -> float:
     panels = p.parts * prod(p.places) / width
     if p.batch_groups > 1:
         panels = p.parts * -(-prod(p.places) // width)
-    return panels * (_PANEL + depth * width / lanes * (rows * _PRODUCT + packing))
+    products = panels * (_PANEL + depth * width / lanes * (rows * _PRODUCT + packing))
+    return products + layout_cost(p)
 
 
 def _is_scattered(p: Problem) -> bool:

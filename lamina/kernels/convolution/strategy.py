@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 from lamina.kernels.convolution.problem import Problem
 from lamina.kernels.launch import Plan
+
+# Cycles: of a weight packed whose neighbours lie along the sum, across it, or nowhere near; of a
+# result that lies apart from its neighbours.
+_ALONG, _ACROSS, _APART, _RESULT = 1.0, 2.0, 4.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +25,16 @@ class Strategy:
     applies: Callable[[Problem], bool]
     cost: Callable[[Problem], float]
     plan: Callable[[Problem], Plan]
+
+
+def layout_cost(p: Problem) -> float:
+    """Return the cycles that it takes a matrix kernel to pack the weights of `p` as they lie, once,
+    and to write results that lie apart.
+
+    Where the taps are more than the places, as in a gradient of weights, they serve many samples.
+    """
+    is_along = p.w.strides[1] == 1 or (p.taps[2] > 1 and p.w.strides[4] in (1, -1))
+    each = _ALONG if is_along else _ACROSS if p.w.strides[0] == 1 else _APART
+    weights = prod(p.w.shape) if prod(p.places) >= prod(p.taps) else 0
+    results = p.w.shape[0] * prod(p.places) if p.out.strides[4] != 1 else 0
+    return each * weights + _RESULT * results

@@ -12,6 +12,7 @@ from math import prod
 
 from lamina.codegen import jit, threads
 from lamina.codegen.target import host_target
+from lamina.kernels.convolution.channel_lanes import CHANNEL_BLOCK
 from lamina.kernels.convolution.problem import Problem, group_axis
 from lamina.kernels.convolution.strategy import Strategy
 from lamina.kernels.convolution.winograd_kernel import (
@@ -22,7 +23,7 @@ from lamina.kernels.convolution.winograd_kernel import (
     shapes,
     v_start,
 )
-from lamina.kernels.convolution.winograd_stages import CHANNEL_BLOCK, Shapes
+from lamina.kernels.convolution.winograd_stages import Shapes
 from lamina.kernels.convolution.winograd_transforms import TAPS
 from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, argument_block
 
@@ -110,7 +111,7 @@ class Winograd:
         """Return the tiles of a block and the parts that the output channels are cut into."""
         s = self._shapes
         fits = _MOST_BLOCK_BYTES // (s.points * self.problem.channels * s.scalar.bytes)
-        most = max(s.rows, min(fits, _TILES_PREPARED if prepared else _TILES_ALONE))
+        most = max(s.registers.rows, min(fits, _TILES_PREPARED if prepared else _TILES_ALONE))
         workers = threads.num_threads() if self._is_large else 1
         wanted = self.problem.groups if workers == 1 else _CHUNKS_A_THREAD * workers
         blocks = -(-self.tiles // most)
@@ -197,12 +198,15 @@ def _cost(p: Problem, *, outputs: int) -> float:
     depth = -(-p.channels // s.lanes)
     panels = -(-p.outputs // s.panel)
     share = s.points / 36
-    groups = tiles / s.rows if tiles > s.rows else 1
+    groups = tiles / s.registers.rows if tiles > s.registers.rows else 1
     calls = s.points * panels * groups * -(-p.channels // CHANNEL_BLOCK)
-    height = max(tiles, 4 / s.vectors * 2) / groups
-    cycles = calls * _CALL + s.points * panels * s.vectors * p.channels * groups * height * _PRODUCT
-    cycles += share * _TILE * tiles * (depth + panels * s.vectors)
-    cycles += share * _WEIGHT * p.channels * panels * s.vectors
+    height = max(tiles, 4 / s.registers.vectors * 2) / groups
+    cycles = (
+        calls * _CALL
+        + s.points * panels * s.registers.vectors * p.channels * groups * height * _PRODUCT
+    )
+    cycles += share * _TILE * tiles * (depth + panels * s.registers.vectors)
+    cycles += share * _WEIGHT * p.channels * panels * s.registers.vectors
     return p.groups * cycles * _WORTH
 
 

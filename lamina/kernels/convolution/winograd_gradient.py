@@ -118,9 +118,9 @@ def _cost(p: Problem) -> float:
     """
     way = WinogradGradient(p)
     s = way._shapes
-    rows = max(p.outputs, s.lanes // s.vectors)
+    rows = max(p.outputs, s.lanes // s.registers.vectors)
     products = s.points * way.tiles * rows / s.lanes * _PRODUCT
-    calls = s.points * rows / s.rows / s.panel * _CALL
+    calls = s.points * rows / s.registers.rows / s.panel * _CALL
     registers = -(-p.outputs // s.lanes)
     transforms = way.tiles * _TILE * (-(-p.outputs // LARGEST_BLOCK) / s.lanes)
     transforms += way.tiles * _TILE * registers / LARGEST_BLOCK

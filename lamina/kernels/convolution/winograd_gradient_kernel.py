@@ -13,17 +13,18 @@ from itertools import accumulate
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.types import Pointer, Type, i8, i64
 from lamina.codegen.values import Value
-from lamina.kernels.convolution.winograd_kernel import shapes
-from lamina.kernels.convolution.winograd_stages import (
+from lamina.kernels.convolution.channel_lanes import (
     SET_SKEW,
-    Shapes,
-    emit_input,
-    emit_multiply,
+    call_for_height,
+    emit_multiplications,
     emit_patch,
+    even_groups,
     loaded,
     store_apart,
 )
-from lamina.kernels.convolution.winograd_tiles import Run, call_for_height, even_groups, runs
+from lamina.kernels.convolution.winograd_kernel import shapes
+from lamina.kernels.convolution.winograd_stages import Shapes, emit_input
+from lamina.kernels.convolution.winograd_tiles import Run, runs
 from lamina.kernels.convolution.winograd_transforms import TAPS
 
 FIELDS = (
@@ -218,7 +219,7 @@ class _Chunk:
                 self.stages.patch, x, self.get("x_image"), self.get("x_row"),
                 self.inputs - lane.index, row - self.get("top"), k.integer(size),
                 column - self.get("left"), run.tiles * outputs + (size - outputs),
-                self.get("height"), self.get("width"), self.patch,
+                self.get("height"), self.get("width"), self.patch, k.integer(s.patch_pitch),
             )  # fmt: skip
             v = self.v + self._panel_place(lane.index, run.first)
             k.call(self.stages.input, self.patch, run.tiles, v, self.v_pitch, self.spare)
@@ -233,7 +234,7 @@ class _Chunk:
             k.call(
                 self.stages.patch, w, self.get("w_output"), self.get("w_row"),
                 self.outputs - lane.index, row, k.integer(outputs), column, run.tiles * outputs,
-                self.get("w_height"), self.get("w_width"), self.patch,
+                self.get("w_height"), self.get("w_width"), self.patch, k.integer(s.patch_pitch),
             )  # fmt: skip
             z = self.z + self._panel_place(lane.index, run.first)
             k.call(self.stages.gradient, self.patch, run.tiles, z, self.z_pitch, self.spare)
@@ -249,13 +250,13 @@ class _Chunk:
         m = self.m + place * self.m_pitch
         with k.loop(self.outputs, step=panel) as output:
             rows = k.minimum(self.outputs - output.index, panel)
-            with even_groups(k, rows, self.s.rows) as (first, height):
+            with even_groups(k, rows, self.s.registers.rows) as (first, height):
                 left = z + (output.index * BLOCK_TILES + first)
                 with k.loop(self.inputs, step=panel) as lane:
                     right = v + lane.index * BLOCK_TILES
                     sums = m + (lane.index * self.get("w_block") + (output.index + first) * panel)
-                    functions = self.stages.multiply
-                    call_for_height(k, functions, height, self.tiles, left, right, sums, adds)
+                    places = (left, right, sums, k.integer(panel))
+                    call_for_height(k, self.stages.multiply, height, self.tiles, *places, adds)
 
     def _write(self, lane: Value) -> None:
         k, panel = self.k, self.s.panel
@@ -273,12 +274,10 @@ def emit_winograd_gradient(module: KernelModule, dtype: str, outputs: int) -> No
     """Define `run(arguments, scratch)`: claim chunks and compute them."""
     s = shapes(module.target, dtype, outputs)
     stages = _Stages(
-        patch=emit_patch(module, s),
+        patch=emit_patch(module, s.registers, s.lanes),
         input=emit_input(module, s, s.panel),
         gradient=_emit_gradient(module, s),
-        multiply={
-            height: emit_multiply(module, s, height, 1, s.panel) for height in range(1, s.rows + 1)
-        },
+        multiply=emit_multiplications(module, s.registers, row_pitch=1, step=s.panel),
         taps=_emit_taps(module, s),
     )
     parameters: dict[str, Type] = {"args": Pointer(i64), "scratch": Pointer(i8)}

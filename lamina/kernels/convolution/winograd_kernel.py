@@ -16,21 +16,24 @@ from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import Target
 from lamina.codegen.types import Pointer, Type, i8, i64
 from lamina.codegen.values import Value
-from lamina.kernels.convolution.winograd_stages import (
+from lamina.kernels.convolution.channel_lanes import (
     CHANNEL_BLOCK,
     SET_SKEW,
+    call_for_height,
+    emit_multiplications,
+    emit_patch,
+    emit_write,
+    even_groups,
+    registers_of,
+)
+from lamina.kernels.convolution.winograd_stages import (
     Shapes,
     emit_input,
-    emit_multiply,
     emit_output,
-    emit_patch,
     emit_weights,
-    emit_write,
 )
-from lamina.kernels.convolution.winograd_tiles import Run, call_for_height, even_groups, runs
+from lamina.kernels.convolution.winograd_tiles import Run, runs
 from lamina.kernels.convolution.winograd_transforms import TRANSFORMS
-from lamina.kernels.gemm.tiles import tile_for
-from lamina.kernels.scalars import SCALARS
 
 FIELDS = (
     "counter", "chunks", "out", "x", "w", "u", "is_prepared",
@@ -46,8 +49,7 @@ _LINE_BYTES = 64
 
 def shapes(target: Target, dtype: str, outputs: int) -> Shapes:
     """Return what the module of F(outputs × outputs, 3×3) is compiled for."""
-    tile, scalar = tile_for(target), SCALARS[dtype]
-    return Shapes(scalar, TRANSFORMS[outputs], target.lanes(scalar), tile.vectors, tile.rows)
+    return Shapes(registers_of(target, dtype), TRANSFORMS[outputs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class _Chunk:
         with k.loop(stop, start=first, step=self.s.panel) as panel:
             with k.loop(self.get("k_blocks")) as turn:
                 self._multiply_block(panel.index, turn.index)
-            for vector in range(self.s.vectors):
+            for vector in range(self.s.registers.vectors):
                 self._write_results(panel.index, vector * self.s.lanes)
 
     def prepare(self, number: Value) -> None:
@@ -165,7 +167,7 @@ class _Chunk:
                 run.row * outputs - self.get("top"), k.integer(s.transform.size),
                 run.column * outputs - self.get("left"),
                 run.tiles * outputs + (s.transform.size - outputs), self.get("height"),
-                self.get("width"), self.patch,
+                self.get("width"), self.patch, k.integer(s.patch_pitch),
             )  # fmt: skip
             block, place = channel.index // self.get("k_block"), channel.index % self.get("k_block")
             v = self.v + (block * s.points * self.v_pitch + run.first * CHANNEL_BLOCK + place)
@@ -203,9 +205,10 @@ class _Chunk:
 
     def _multiply_place(self, count: Value, v: Value, u: Value, m: Value, adds: Value) -> None:
         """Multiply at one place, a group of tiles after the other."""
-        with even_groups(self.k, self.tiles, self.s.rows) as (first, height):
+        with even_groups(self.k, self.tiles, self.s.registers.rows) as (first, height):
             place = (v + first * CHANNEL_BLOCK, u, m + first * self.s.panel)
-            call_for_height(self.k, self.stages.multiply, height, count, *place, adds)
+            pitch = self.k.integer(self.s.panel)
+            call_for_height(self.k, self.stages.multiply, height, count, *place, pitch, adds)
 
     def _write_results(self, output: Value, lane: int) -> None:
         k, s = self.k, self.s
@@ -223,8 +226,9 @@ class _Chunk:
                 + column
             )
             k.call(
-                self.stages.write, self.pixels, self.at("out") + place, self.get("out_channel"),
-                self.get("out_row"), left, k.minimum(self.get("out_height") - row, outputs),
+                self.stages.write, self.pixels, k.integer(s.pixel_pitch), self.at("out") + place,
+                self.get("out_channel"), self.get("out_row"), left,
+                k.minimum(self.get("out_height") - row, outputs),
                 k.minimum(run.tiles * outputs, self.get("out_width") - column),
             )  # fmt: skip
 
@@ -235,15 +239,12 @@ def emit_winograd(module: KernelModule, dtype: str, outputs: int) -> None:
     """
     s = shapes(module.target, dtype, outputs)
     stages = _Stages(
-        patch=emit_patch(module, s),
+        patch=emit_patch(module, s.registers, s.lanes),
         input=emit_input(module, s, CHANNEL_BLOCK),
         weights=emit_weights(module, s),
-        multiply={
-            height: emit_multiply(module, s, height, CHANNEL_BLOCK, 1)
-            for height in range(1, s.rows + 1)
-        },
+        multiply=emit_multiplications(module, s.registers, row_pitch=CHANNEL_BLOCK, step=1),
         output=emit_output(module, s),
-        write=emit_write(module, s),
+        write=emit_write(module, s.registers, s.lanes),
     )
     _emit_entry(module, "run", _Chunk.run, s, stages)
     _emit_entry(module, "prepare", _Chunk.prepare, s, stages)

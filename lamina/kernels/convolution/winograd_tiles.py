@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lamina.codegen.builder import Builder, Function
+from lamina.codegen.builder import Builder
 from lamina.codegen.types import i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.winograd_stages import LONGEST_RUN
@@ -34,24 +34,3 @@ def runs(k: Builder, start: Value, tiles: Value, rows: Value, columns: Value) ->
         count = k.minimum(left, LONGEST_RUN)
         yield Run(at.get(), line // rows, line % rows, column, count)
         at.set(at.get() + count)
-
-
-@contextmanager
-def even_groups(k: Builder, count: Value, most: int) -> Iterator[tuple[Value, Value]]:
-    """Go through `count` rows in groups of at most `most`, as few and as equal as they can be; give
-    the first row of a group and its height.
-    """
-    groups = (count + (most - 1)) // most
-    height, higher = count // groups, count % groups
-    with k.loop(groups) as group:
-        first = group.index * height + k.minimum(group.index, higher)
-        yield first, height + k.select(group.index < higher, k.integer(1), k.integer(0))
-
-
-def call_for_height(
-    k: Builder, functions: dict[int, Function], height: Value, *arguments: Value
-) -> None:
-    """Call the function that was emitted for `height`."""
-    for number, function in functions.items():
-        with k.when(height.equals(number)):
-            k.call(function, *arguments)
