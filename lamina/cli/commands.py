@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 
 from lamina.cli.doctor import doctor
+from lamina.cli.explain import explain
 from lamina.cli.quickstart import quickstart
 from lamina.cli.tune import tune
 from lamina.errors import LaminaError
@@ -20,6 +21,7 @@ def commands() -> None:
 
 commands.add_command(quickstart)
 commands.add_command(doctor)
+commands.add_command(explain)
 commands.add_command(tune)
 
 

@@ -106,7 +106,10 @@ ARCHITECTURES = {
     243: Architecture(
         "riscv64",
         jump=bytes.fromhex("17030000033303016700030013000000"),  # ld t1, +16; jr t1
-        rules={2: _absolute64, 18: _riscv_call, 19: _riscv_call, 23: _riscv_high, 35: _add(1), 39: _add(-1)},
+        rules={
+            2: _absolute64, 18: _riscv_call, 19: _riscv_call, 23: _riscv_high,
+            35: _add(1), 39: _add(-1),
+        },
         paired={24: _riscv_low_load, 25: _riscv_low_store},
     ),
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal, final
 
 import numpy as np
@@ -11,7 +12,7 @@ from lamina import dtypes
 from lamina.codegen.target import compiles_here
 from lamina.dtypes import DType
 from lamina.errors import DTypeError, ShapeError
-from lamina.kernels.expression import Expression, Input, apply
+from lamina.kernels.expression import Expression, Input, apply, in_order
 from lamina.layout import broadcast_shapes
 from lamina.memory import Array, Spec, allocate, empty, no_memory
 from lamina.memory.array import NDArray
@@ -70,6 +71,10 @@ class Pointwise(Op):
         """Return what becomes of an element of each input; None where there is no native form."""
         return None
 
+    def operations(self, output: Spec, *inputs: Spec) -> int:
+        expression = self.expression(*inputs)
+        return prod(output.shape) * (len(in_order(expression)) if expression else 1)
+
     def run(self, *inputs: Array) -> Arrays:
         key = (self, *[x.layout for x in inputs], *[x.dtype for x in inputs])
         prepared = _PREPARED.get(key, _UNSEEN)
@@ -99,6 +104,11 @@ def _remember(key: tuple[Any, ...], prepared: Prepared | None) -> Prepared | Non
         _PREPARED.pop(next(iter(_PREPARED)), None)
     _PREPARED[key] = prepared
     return prepared
+
+
+def forget_prepared() -> None:
+    """Drop what was worked out for the layouts met: kernels are asked for anew."""
+    _PREPARED.clear()
 
 
 @final

@@ -8,6 +8,7 @@ instance is a key. Ops know nothing of tensors: calling one hands it to the firs
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from math import prod
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -82,6 +83,10 @@ class Op(ABC):
     def lower(self, *inputs: Spec) -> Kernel | None:
         """Return the native kernel, called as kernel(out, *inputs); None where there is none."""
         return None
+
+    def operations(self, output: Spec, *inputs: Spec) -> int:
+        """Return how many arithmetic operations the output takes: here one for each element."""
+        return max(prod(spec.shape) for spec in (output, *inputs))
 
     def run(self, *inputs: Array) -> Arrays:
         """Return the output, computed now."""

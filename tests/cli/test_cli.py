@@ -30,6 +30,15 @@ def test_doctor_names_the_machine(tmp_path: Path) -> None:
     assert float(peak[1]) > 1
 
 
+def test_explain_prints_the_kernel(tmp_path: Path) -> None:
+    done = lamina_command("explain", "add", "3x4", "3x4", "--stage", "kernel", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "function run(args: pointer, scratch: pointer)" in done.stdout
+    done = lamina_command("explain", "no_such_function", "3", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "try matmul, exp or" in done.stderr
+
+
 def test_tune_measures_every_way_that_is_worth_a_try(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """Matrix products."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, final
 
 import numpy as np
@@ -52,6 +53,9 @@ class Matmul(Op):
             lambda: unbroadcast(grad @ swap_axes(b, -1, -2), a),
             lambda: unbroadcast(swap_axes(a, -1, -2) @ grad, b),
         )
+
+    def operations(self, output: Spec, *inputs: Spec) -> int:
+        return 2 * prod(output.shape) * inputs[0].shape[-1]
 
     def lower(self, *inputs: Spec) -> Kernel | None:
         dtype = inputs[0].dtype

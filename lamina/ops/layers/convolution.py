@@ -143,6 +143,9 @@ class Conv(Op):
         )
         return swap_axes(op(swap_axes(x, 0, 1), swap_axes(grad, 0, 1)), 0, 1)
 
+    def operations(self, output: Spec, *inputs: Spec) -> int:
+        return 2 * prod(output.shape) * prod(inputs[1].shape[1:])
+
     def lower(self, *inputs: Spec) -> Kernel | None:
         dtype = inputs[0].dtype
         if dtype.kind != "float" or len(self.out_spatial) > 3:

@@ -1,0 +1,74 @@
+"""What `lamina.explain` says of a call."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+import lamina
+import lamina.nn.functional as F
+from lamina.codegen.target import host_target
+from lamina.errors import ArgumentError
+from lamina.operate.observation import observe
+
+
+def said(function, *inputs, stage="summary"):
+    out = io.StringIO()
+    lamina.explain(function, *inputs, stage=stage, console=Console(file=out, width=120))
+    return out.getvalue()
+
+
+def test_every_op_is_a_line_with_its_share():
+    x, w = lamina.ones((64, 48)), lamina.ones((32, 48))
+    text = said(lambda x, w: F.relu(F.linear(x, w)), x, w)
+    assert "matmul" in text
+    assert "relu" in text
+    assert "64×48" in text
+    assert f"{2 * 64 * 48 * 32 / 1000:.3g} k" in text
+    assert "FMA" in text
+    assert "emit_contraction" in text
+    assert host_target().name in text
+
+
+def test_kernels_are_found_when_they_are_loaded_already():
+    x = lamina.ones((5, 6))
+    for _ in range(2):
+        (row,) = observe(lamina.exp, x)
+        assert [kernel.emitter.__name__ for kernel in row.kernels] == ["emit_elementwise"]
+        assert row.bytes == 2 * 5 * 6 * 4
+        assert row.seconds > 0
+
+
+def test_operations_of_a_product_and_a_convolution():
+    (row,) = observe(lamina.matmul, lamina.ones((2, 3, 4)), lamina.ones((2, 4, 5)))
+    assert row.operations == 2 * (2 * 3 * 4 * 5)
+    x, w = lamina.ones((2, 4, 8, 8)), lamina.ones((6, 2, 3, 3))
+    row = next(r for r in observe(lambda: F.conv2d(x, w, groups=2)) if r.op.name == "conv")
+    assert row.operations == 2 * (2 * 6 * 6 * 6) * (2 * 3 * 3)
+
+
+@pytest.mark.parametrize(
+    ("stage", "word"),
+    [("kernel", "    loop %"), ("llvm", "define void @run"), ("asm", "        ret")],
+)
+def test_stages(stage, word):
+    text = said(lamina.add, lamina.ones(9), lamina.ones(9), stage=stage)
+    assert text.startswith("# lamina.kernels.elementwise.emit_elementwise")
+    assert word in text
+
+
+def test_an_op_without_a_kernel_says_so():
+    assert "(numpy)" in said(lamina.sort, lamina.ones(9))
+
+
+def test_an_unknown_stage_is_an_error():
+    with pytest.raises(ArgumentError, match="expected one of summary, kernel, llvm, asm"):
+        said(lamina.exp, lamina.ones(2), stage="graph")
+
+
+def test_ops_run_as_before_afterwards():
+    x = lamina.ones(3).requires_grad_()
+    before = type(x).apply
+    observe(lambda: (x * 2).sum().backward())
+    assert type(x).apply is before
+    assert x.grad is not None
