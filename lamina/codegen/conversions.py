@@ -5,8 +5,8 @@ from __future__ import annotations
 from lamina.codegen import llvm
 from lamina.codegen.emission import suffix
 from lamina.codegen.mathematics import Mathematics
-from lamina.codegen.types import Scalar, bf16, element_of, f32, i16, u16, u32, with_element
-from lamina.codegen.values import Value
+from lamina.codegen.types import Scalar, bf16, element_of, f32, i16, i32, u16, u32, with_element
+from lamina.codegen.values import Value, constant_like
 
 _INFINITY32, _INFINITY16 = 0x7F800000, 0x7C00
 # f16 counts exponents from 15, f32 from 127; mantissas have 10 and 23 bits.
@@ -14,6 +14,8 @@ _REBIAS = (127 - 15) << 23
 _LEAST_NORMAL = (127 - 14) << 23
 _PAST_GREATEST = (127 + 16) << 23
 _HALF = 126 << 23
+# The greatest f32 below 2³¹.
+_BELOW_2_31 = 2.0**31 - 128
 
 
 class Conversions(Mathematics):
@@ -41,6 +43,20 @@ class Conversions(Mathematics):
         return Value(self.emit, getattr(self.emit, operation)(x.ir, kind.llvm_type()), kind)
 
     def _to_integer(self, x: Value, scalar: Scalar) -> Value:
+        if scalar.bits > 32 or (scalar.bits == 32 and not scalar.is_signed):
+            return self._saturated(x, scalar)
+        # LLVM would saturate lane by lane; what is in range first converts as a vector.
+        span = 1 << scalar.bits
+        low, high = (-span // 2, span // 2 - 1) if scalar.is_signed else (0, span - 1)
+        is_rounded = element_of(x.type) == f32 and scalar.bits == 32
+        number = self.maximum(self.select(x.equals(x), x, constant_like(x, 0)), low)
+        number = self.minimum(number, _BELOW_2_31 if is_rounded else high)
+        whole = self._cast(number, "fptosi", i32)
+        if is_rounded:
+            whole = self.select(x >= 2.0**31, constant_like(whole, high), whole)
+        return self.convert(whole, scalar)
+
+    def _saturated(self, x: Value, scalar: Scalar) -> Value:
         kind = with_element(x.type, scalar)
         name = f"llvm.fpto{'s' if scalar.is_signed else 'u'}i.sat.{suffix(kind)}.{suffix(x.type)}"
         function = self.intrinsic(name, kind.llvm_type(), [x.ir.type])

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from lamina.codegen import cpu, jit, threads
@@ -345,17 +345,26 @@ def compute(
     An output may be an input, element for element; ShapeError where shapes do not fit, LayoutError
     where an output shares memory in any other way. Nothing has been written then.
     """
+    bind(expressions, outputs, inputs)()
+
+
+def bind(
+    expressions: Sequence[Expression], outputs: Sequence[Operand], inputs: Sequence[Operand]
+) -> Callable[[], None]:
+    """Return the call that `compute` makes; it keeps the operands, which stay where they are."""
     shape = outputs[0].shape
-    laid = [
-        _spread(operand, shape, n < len(outputs)) for n, operand in enumerate((*outputs, *inputs))
-    ]
     operands = (*outputs, *inputs)
-    for place in range(len(outputs)):
+    count = len(outputs)
+    laid = [_spread(operand, shape, place < count) for place, operand in enumerate(operands)]
+    for place in range(count):
         for other in range(place + 1, len(operands)):
             _check_apart(shape, operands[place], laid[place], operands[other], laid[other])
-    count = len(outputs)
     prepared = plan(tuple(expressions), shape, tuple(laid[:count]), tuple(laid[count:]))
-    prepared.run(*(operand.address for operand in operands))
+    return partial(_run_kept, operands, prepared, tuple(o.address for o in operands))
+
+
+def _run_kept(_: tuple[Operand, ...], prepared: Plan, addresses: tuple[int, ...]) -> None:
+    prepared.run(*addresses)
 
 
 def _spread(operand: Operand, shape: Shape, is_output: bool) -> Laid:

@@ -12,7 +12,18 @@ from sys import float_info
 
 from lamina.codegen import mathlib
 from lamina.codegen.builder import Builder
-from lamina.codegen.types import Scalar, element_of, f32, f64, i1, integer_like, u8, u16, u32, u64
+from lamina.codegen.types import (
+    Scalar,
+    element_of,
+    f32,
+    f64,
+    i1,
+    integer_like,
+    u8,
+    u16,
+    u32,
+    u64,
+)
 from lamina.codegen.values import Value, constant_like
 from lamina.errors import CompileError
 from lamina.kernels.scalars import STORED

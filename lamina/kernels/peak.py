@@ -3,6 +3,7 @@
 import ctypes
 import time
 from collections.abc import Callable
+from functools import partial
 
 from lamina.codegen import jit
 from lamina.codegen.builder import KernelModule
@@ -14,6 +15,9 @@ _CHAINS = 12
 _UNROLL = 8
 _TURNS = 20_000
 _STREAMS = 8
+_TRIAD_REGISTERS = 4
+_TRIAD_ROUND = 256
+_TRIAD_BYTES = 8 << 20
 _BANDWIDTH_BYTES = 256 << 20
 
 
@@ -51,6 +55,22 @@ def emit_read(module: KernelModule) -> None:
         k.cast_pointer(memory, f32).store(0, total)
 
 
+def emit_triad(module: KernelModule, streams: bool) -> None:
+    """Define `run((out, x, y, count, times), _)`: out = x + 3·y, with `streams` past the caches."""
+    with module.function("run", {"args": Pointer(i64), "_": Pointer(i8)}) as (k, args, _):
+        out, x, y = (k.pointer_at(args[place], f32) for place in range(3))
+        lanes = k.target.lanes(f32)
+        with k.loop(args[4]), k.loop(args[3], step=_TRIAD_REGISTERS * lanes) as turn:
+            places = [turn.index + lanes * number for number in range(_TRIAD_REGISTERS)]
+            sums = [x.load(n, lanes=lanes) + y.load(n, lanes=lanes) * 3.0 for n in places]
+            for place, value in zip(places, sums, strict=True):
+                if streams:
+                    k.store_streaming(out, place, value)
+                else:
+                    out.store(place, value)
+        k.fence()
+
+
 def _best_seconds(call: Callable[[], None], repeats: int) -> float:
     best = float("inf")
     for _ in range(repeats):
@@ -83,3 +103,25 @@ def memory_bandwidth() -> float:
     total = ctypes.create_string_buffer(64)
     seconds = _best_seconds(lambda: entry(ctypes.addressof(arguments), ctypes.addressof(total)), 5)
     return _BANDWIDTH_BYTES / seconds / 1e9
+
+
+def triad_bandwidth(nbytes: int) -> float:
+    """Return how many GB/s one thread moves where `nbytes` are read and written over and over.
+
+    Two streams are read and one is written (McCalpin, "STREAM", 1995); the best of plain stores
+    and stores past the caches counts. Where `nbytes` fit a cache it is that cache's bandwidth.
+
+    >>> triad_bandwidth(1 << 14) > 0
+    True
+    """
+    count = max(nbytes // 12 // _TRIAD_ROUND, 1) * _TRIAD_ROUND
+    memory = ctypes.create_string_buffer(12 * count + 64)
+    ctypes.memset(memory, 1, 12 * count + 64)
+    start = -(-ctypes.addressof(memory) // 64) * 64
+    times = max(1, _TRIAD_BYTES // (12 * count))
+    arguments = (ctypes.c_int64 * 5)(*(start + 4 * count * n for n in range(3)), count, times)
+    place = ctypes.addressof(arguments)
+    kinds = (False, True) if host_target().vector_bytes else (False,)
+    entries = [jit.kernel(emit_triad, streams) for streams in kinds]
+    seconds = min(_best_seconds(partial(entry, place, 0), 5) for entry in entries)
+    return 12 * count * times / seconds / 1e9

@@ -7,6 +7,7 @@ computes with them there, so that nothing random is ever stored.
 
 import ctypes
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 from lamina.codegen import jit, threads
@@ -116,6 +117,7 @@ _OPERATIONS_EACH = 60
 _WORD = Input(0)
 
 
+@cache
 def dropout(dtype: str) -> Recipe:
     """Return x·scale where the word is at least a threshold, else x·0.
 
@@ -132,6 +134,7 @@ def dropout(dtype: str) -> Recipe:
     )
 
 
+@cache
 def uniform(dtype: str) -> Recipe:
     """Return numbers of [0, 1) as numpy makes them: of 24 bits in float32, of 53 in float64."""
     word, drop, scale = ("uint64", 11, 2.0**-53) if dtype == "float64" else ("uint32", 8, 2.0**-24)

@@ -153,6 +153,17 @@ def test_conversions_are_numpys(source, target):
     np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("target", ["int8", "uint8", "int16", "uint16", "int32", "int64", "uint64"])
+def test_floats_beyond_an_integer_type_saturate(target):
+    info = np.iinfo(target)
+    for dtype in FLOATS:
+        near = [float(info.min) - 0.9, info.min, info.max + 0.9, info.max, 2.0**31, 2.0**31 - 200]
+        values = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 1.9, -0.9, *near], dtype)
+        found, _ = evaluate(apply(f"to_{target}", X), values, result=target)
+        wanted = [0 if v != v else int(np.clip(v, -(2.0**70), 2.0**70)) for v in values.tolist()]
+        assert found.tolist() == [min(max(w, info.min), info.max) for w in wanted]
+
+
 def test_multiply_add_is_rounded_once_where_the_target_can():
     values = np.array([1 + 2.0**-12, -1.5, 3.0], np.float32)
     found, (x, y, z) = evaluate(apply("multiply_add", X, Y, Z), values, values, -values)

@@ -14,6 +14,10 @@ def test_bandwidth_is_measured():
     assert 0.5 < peak.memory_bandwidth() < 1000
 
 
+def test_bandwidth_of_a_working_set_is_measured():
+    assert 0.5 < peak.triad_bandwidth(1 << 14) < 10_000
+
+
 def test_the_loop_touches_no_memory():
     text = assemble.assembly(jit.build(peak.emit_fma_peak, target.AVX512, "float32"))
     fused = [line for line in text.splitlines() if "vfmadd" in line]
