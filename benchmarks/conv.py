@@ -1,59 +1,46 @@
-"""Convolutions and their gradients against the measured FMA peak and PyTorch.
+"""Every way to convolve against the measured FMA peak, PyTorch (oneDNN) and ONNX Runtime.
 
-    python benchmarks/conv.py [--threads N] [--quick] [--batch B]
+    python benchmarks/conv.py [--direction forward|input|weight] [--network NAME] [--batch B]
+                              [--threads N] [--quick]
 
-PyTorch runs in a process of its own, with the same number of threads.
+A dot marks the strategy that is chosen by shape; those estimated to take ten times as long are left
+out. ONNX Runtime runs one-node models, forward only. Peers run in processes of their own, with the
+same number of threads.
 """
 
+import argparse
 import json
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
-from _measure import ArrayOperand, Row, apply_options, in_clean_process, measure, options, report
+from _layers import LAYERS, NETWORKS, Layer
+from _measure import ArrayOperand, apply_options, in_clean_process, machine, measure, options
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
 from lamina.codegen import threads
-from lamina.kernels.convolution.entry import conv
+from lamina.kernels.convolution.entry import conv, parts, strategies
+from lamina.kernels.peak import fma_peak
 
-# name: channels in and out, size, taps, stride, padding, groups
-LAYERS = {
-    "LeNet 1": (1, 32, 28, 5, 1, 2, 1),
-    "LeNet 2": (32, 64, 14, 5, 1, 2, 1),
-    "ResNet stem": (3, 64, 224, 7, 2, 3, 1),
-    "ResNet 56 1×1": (64, 256, 56, 1, 1, 0, 1),
-    "ResNet 56 3×3": (64, 64, 56, 3, 1, 1, 1),
-    "ResNet 28 3×3": (128, 128, 28, 3, 1, 1, 1),
-    "ResNet 56→28 3×3": (128, 128, 56, 3, 2, 1, 1),
-    "ResNet 56→28 1×1": (256, 512, 56, 1, 2, 0, 1),
-    "ResNet 14 3×3": (256, 256, 14, 3, 1, 1, 1),
-    "ResNet 7 3×3": (512, 512, 7, 3, 1, 1, 1),
-    "MobileNet 56 depthwise": (144, 144, 56, 3, 1, 1, 144),
-    "MobileNet 14 depthwise": (576, 576, 14, 3, 1, 1, 576),
-    "MobileNet 56→28 depthwise": (144, 144, 56, 3, 2, 1, 144),
-    "EfficientNet 28 depthwise": (240, 240, 28, 5, 1, 2, 240),
-    "EfficientNet 14→7 depthwise": (480, 480, 14, 5, 2, 2, 480),
-    "RGB 32 3×3": (3, 64, 32, 3, 1, 1, 1),
-}
-WHAT = ("forward", "input gradient", "weight gradient")
+DIRECTIONS = ("forward", "input", "weight")
+PEERS = ("torch", "onnxruntime")
+WORTH_A_TRY = 10
+Call = Callable[[], object]
 
 
-def places(layer):
-    _, _, size, taps, stride, padding, _ = layer
-    return (size + 2 * padding - taps) // stride + 1
-
-
-def arrays(layer, batch):
-    """The input, the weights and the gradient of the output."""
-    channels, outputs, size, taps, _, _, groups = layer
+def arrays(layer: Layer, batch: int) -> list[np.ndarray]:
+    """Return the input, the weights and the gradient of the output."""
     random = np.random.default_rng(0)
-    shapes = (
-        (batch, channels, size, size),
-        (outputs, channels // groups, taps, taps),
-        (batch, outputs, places(layer), places(layer)),
-    )
-    return [random.standard_normal(shape).astype("f4") for shape in shapes]
+    return [random.standard_normal(shape).astype("f4") for shape in layer.shapes(batch)]
 
 
-def flipped(w, groups):
-    """The weights as the input gradient reads them: inputs and outputs exchanged, taps reversed."""
+def flipped(w: np.ndarray, groups: int) -> np.ndarray:
+    """Return the weights as the input gradient reads them: inputs and outputs exchanged, taps
+    reversed.
+    """
     outputs, channels, *taps = w.shape
     grouped = w.reshape(groups, outputs // groups, channels, *taps).swapaxes(1, 2)
     turned = np.flip(grouped, (3, 4))
@@ -62,73 +49,164 @@ def flipped(w, groups):
     return np.ascontiguousarray(turned).reshape(groups * channels, outputs // groups, *taps)
 
 
-def calls(layer, batch):
-    """The three calls: forward, gradient of the input, gradient of the weights."""
-    _, _, _, taps, stride, padding, groups = layer
+def our_calls(layer: Layer, batch: int, direction: str) -> dict[str, Call]:
+    """Return the call of each strategy that is worth a try, the chosen one first."""
     x, w, g = arrays(layer, batch)
-    rest = taps - 1 - padding
-    cases = (
-        (np.empty_like(g), x, w, stride, padding, 1, 1, groups, 1),
-        (np.empty_like(x), g, flipped(w, groups), 1, rest, 1, stride, groups, 1),
-        (
+    stride, pad, groups = layer.stride, layer.padding, layer.groups
+    rest = layer.taps - 1 - pad
+    out, left, right, *numbers = {
+        "forward": (np.empty_like(g), x, w, stride, pad, 1, 1, groups, 1),
+        "input": (np.empty_like(x), g, flipped(w, groups), 1, rest, 1, stride, groups, 1),
+        "weight": (
             np.empty_like(w).swapaxes(0, 1), x.swapaxes(0, 1), g.swapaxes(0, 1),
-            1, padding, stride, 1, 1, groups,
+            1, pad, stride, 1, 1, groups,
         ),
-    )  # fmt: skip
-    return [_call(*case) for case in cases]
+    }[direction]  # fmt: skip
+    operands = [ArrayOperand(array) for array in (out, left, right)]
+    names = ("stride", "padding", "dilation", "input_dilation")
+    named = {name: (number,) * 2 for name, number in zip(names, numbers, strict=False)}
+    named |= {"groups": numbers[4], "batch_groups": numbers[5]}
+    costs = strategies(parts(*operands, **named))
+    worth = WORTH_A_TRY * min(costs.values())
+    return {
+        name: partial(conv, *operands, **named, strategy=name)
+        for name, cost in costs.items()
+        if cost <= worth
+    }
 
 
-def _call(out, x, w, stride, padding, dilation, input_dilation, groups, batch_groups):
-    operands = [ArrayOperand(array) for array in (out, x, w)]
-    return lambda: conv(
-        *operands, stride=(stride,) * 2, padding=(padding,) * 2, dilation=(dilation,) * 2,
-        input_dilation=(input_dilation,) * 2, groups=groups, batch_groups=batch_groups,
-    )  # fmt: skip
-
-
-def torch_medians(layer, batch):
+def torch_call(layer: Layer, batch: int, direction: str) -> Call:
     import torch
 
     torch.set_num_threads(threads.num_threads())
-    _, _, _, _, stride, padding, groups = layer
+    torch.set_grad_enabled(False)
+    stride, pad, groups = layer.stride, layer.padding, layer.groups
     x, w, g = (torch.from_numpy(array) for array in arrays(layer, batch))
+    if direction == "forward":
+        return lambda: torch.nn.functional.conv2d(x, w, None, stride, pad, 1, groups)
+    mask = [direction == "input", direction == "weight", False]
+    return lambda: torch.ops.aten.convolution_backward(
+        g, x, w, None, [stride] * 2, [pad] * 2, [1, 1], False, [0, 0], groups, mask
+    )
 
-    def backward(mask):
-        return torch.ops.aten.convolution_backward(
-            g, x, w, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], groups, mask
+
+def onnxruntime_call(layer: Layer, batch: int, direction: str) -> Call:
+    import onnx
+    import onnxruntime
+
+    if direction != "forward":
+        raise SystemExit("ONNX Runtime computes no gradients")
+    x, w, g = arrays(layer, batch)
+    float32 = onnx.TensorProto.FLOAT
+    node = onnx.helper.make_node(
+        "Conv", ["x", "w"], ["y"], kernel_shape=w.shape[2:], strides=[layer.stride] * 2,
+        pads=[layer.padding] * 4, group=layer.groups,
+    )  # fmt: skip
+    graph = onnx.helper.make_graph(
+        [node],
+        "layer",
+        [onnx.helper.make_tensor_value_info("x", float32, x.shape)],
+        [onnx.helper.make_tensor_value_info("y", float32, g.shape)],
+        [onnx.numpy_helper.from_array(w, "w")],
+    )
+    opset = onnx.helper.make_opsetid("", 13)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads.num_threads()
+    settings.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+    )
+    return lambda: session.run(None, {"x": x})
+
+
+def geometric_mean(ratios: list[float]) -> float:
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
+
+
+def ratio(peer: float | None, ours: float) -> str:
+    return "–" if peer is None else f"{peer / ours:.2f}×"
+
+
+def lines(
+    layer: Layer, batch: int, direction: str, peak: float, peers: list[float | None]
+) -> Iterator[tuple[float, tuple[str, ...]]]:
+    """Give seconds and the line of the table for each strategy, the chosen one first."""
+    for number, (name, call) in enumerate(our_calls(layer, batch, direction).items()):
+        times = measure(call)
+        speed = layer.flops(batch) / times.median / 1e9
+        yield (
+            times.median,
+            (
+                "" if number else layer.name,
+                "" if number else f"{layer.intensity(batch):.1f}",
+                f"{'  ' if number else '● '}{name}",
+                f"{times.median * 1e6:.0f}",
+                f"{times.spread / times.median:.0%}",
+                f"{speed:.1f}",
+                f"{speed / peak / threads.num_threads():.0%}",
+                *(ratio(peer, times.median) for peer in peers),
+            ),
         )
 
-    runs = (
-        lambda: torch.nn.functional.conv2d(x, w, None, stride, padding, 1, groups),
-        lambda: backward([True, False, False]),
-        lambda: backward([False, True, False]),
-    )
-    with torch.no_grad():
-        return [measure(run).median for run in runs]
+
+def run(console: Console, layers: list[Layer], arguments: argparse.Namespace) -> None:
+    """Measure and print a table for each network, with geometric means of what is chosen."""
+    passed = ["--batch", str(arguments.batch), "--direction", arguments.direction]
+    if arguments.network:
+        passed += ["--network", arguments.network]
+    with console.status("timing the peers"):
+        peers = [in_clean_process(__file__, peer, len(layers), passed) for peer in PEERS]
+    peak = fma_peak()
+    console.print(machine(peak))
+    title = f"convolution, {arguments.direction}, float32, batch {arguments.batch}; peer / Lamina"
+    table = Table(title=title)
+    for name in ("layer", "FLOP/byte", "strategy", "median µs", "spread", "GFLOP/s", "of peak"):
+        is_text = name in ("layer", "strategy")
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=is_text)
+    for peer in PEERS:
+        table.add_column(peer, justify="right")
+    gains: dict[str, list[list[float]]] = {}
+    for number, layer in track(list(enumerate(layers)), "measuring", console=Console(stderr=True)):
+        seconds = [peer[number] for peer in peers]
+        measured = list(lines(layer, arguments.batch, arguments.direction, peak, seconds))
+        for _, line in measured:
+            table.add_row(*line)
+        chosen = measured[0][0]
+        known = [peer for peer in seconds if peer is not None]
+        columns = [*seconds, min(known, default=None)]
+        for row, peer in zip(gains.setdefault(layer.network, [[], [], []]), columns, strict=True):
+            row += [] if peer is None else [peer / chosen]
+    console.print(table)
+    print_means(console, gains)
 
 
-def flops(layer, batch):
-    channels, outputs, _, taps, _, _, groups = layer
-    return 2 * batch * outputs * places(layer) ** 2 * channels // groups * taps**2
+def print_means(console: Console, gains: dict[str, list[list[float]]]) -> None:
+    table = Table(title="geometric means of what is chosen, and layers where the best peer leads")
+    for name in ("network", *(f"{peer} / Lamina" for peer in PEERS), "best / Lamina", "behind"):
+        table.add_column(name, justify="left" if name == "network" else "right")
+    whole = [[gain for rows in gains.values() for gain in rows[place]] for place in range(3)]
+    for network, rows in (*gains.items(), ("all", whole)):
+        means = (f"{geometric_mean(row):.2f}×" if row else "–" for row in rows)
+        behind = sum(gain < 1 for gain in rows[-1])
+        table.add_row(network, *means, f"{behind} of {len(rows[-1])}")
+    console.print(table)
 
 
 def main() -> None:
-    parser = options(__doc__, ["torch"])
+    parser = options(__doc__, PEERS)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--direction", choices=DIRECTIONS, default="forward")
+    parser.add_argument("--network", choices=NETWORKS)
     arguments = parser.parse_args()
     apply_options(arguments)
-    layers = [(layer, arguments.batch) for layer in LAYERS.values()]
+    layers = [layer for layer in LAYERS if arguments.network in (None, layer.network)]
     if arguments.peer:
-        print(json.dumps([median for pair in layers for median in torch_medians(*pair)]))
+        make = {"torch": torch_call, "onnxruntime": onnxruntime_call}[arguments.peer]
+        calls = (make(layer, arguments.batch, arguments.direction) for layer in layers)
+        print(json.dumps([measure(call).median for call in calls]))
         return
-    ours = [measure(call) for pair in layers for call in calls(*pair)]
-    peers = in_clean_process(__file__, "torch", len(ours), ["--batch", str(arguments.batch)])
-    labels = [(name, what) for name in LAYERS for what in WHAT]
-    rows = [
-        Row(f"{name}, {what}", flops(LAYERS[name], arguments.batch), times, (peer,))
-        for (name, what), times, peer in zip(labels, ours, peers, strict=True)
-    ]
-    report(f"convolution, float32, batch {arguments.batch}", ["torch"], rows)
+    run(Console(width=130), layers, arguments)
 
 
 if __name__ == "__main__":
