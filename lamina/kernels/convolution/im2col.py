@@ -14,8 +14,9 @@ from lamina.kernels.launch import Plan, Step, View
 from lamina.kernels.operand import coalesce
 from lamina.kernels.scalars import SCALARS
 
-# Cycles: of a packed register, of an element copied alone, of a panel, of a product in a full tile.
-_PACKED, _SCATTERED, _PANEL, _PRODUCT = 1.5, 2.0, 400, 0.55
+# Cycles: of a register packed along a row, of one packed from runs, of an element packed alone, of
+# a panel, and of a product in a full tile.
+_PACKED, _PIECED, _SCATTERED, _PANEL, _PRODUCT = 1.5, 4.0, 2.0, 400, 0.55
 
 
 def multiply(p: Problem, x: View, *, slack: bool) -> Step:
@@ -47,8 +48,8 @@ def multiply(p: Problem, x: View, *, slack: bool) -> Step:
 def product_cost(p: Problem, *, is_scattered: bool = False) -> float:
     """Return the cycles of the matrix products of one sample, its packing included.
 
-    Panels run on over samples, but where samples fall into groups: they are not rounded up to one
-    sample.
+    Panels run on over samples, but where samples fall into groups: a last panel that is part empty
+    counts half. Weights are packed once for all samples and do not count.
     """
     target, scalar = host_target(), SCALARS[p.dtype]
     tile, lanes = tile_for(target), target.lanes(scalar)
@@ -56,13 +57,15 @@ def product_cost(p: Problem, *, is_scattered: bool = False) -> float:
     rows = p.outputs // tile.rows * tile.rows
     rest = p.outputs - rows
     rows += min(height for height in (0, *tile.heights) if height >= rest)
-    packing = _SCATTERED * lanes if is_scattered else _PACKED
+    packing = _SCATTERED * lanes if is_scattered else _PACKED if prod(p.taps) == 1 else _PIECED
     depth = prod(p.w.shape[1:])
-    panels = p.parts * prod(p.places) / width
+    panels, whole = prod(p.places) / width, -(-prod(p.places) // width)
     if p.batch_groups > 1:
-        panels = p.parts * -(-prod(p.places) // width)
-    products = panels * (_PANEL + depth * width / lanes * (rows * _PRODUCT + packing))
-    return products + layout_cost(p)
+        panels = whole
+    elif panels > 1:
+        panels = (panels + whole) / 2
+    each = _PANEL + depth * width / lanes * (rows * _PRODUCT + packing)
+    return p.parts * panels * each + layout_cost(p)
 
 
 def _is_scattered(p: Problem) -> bool:
