@@ -8,15 +8,15 @@ from usable_targets import USABLE
 
 from lamina.codegen import target, threads
 from lamina.kernels import elementwise
-from lamina.kernels.convolution import entry
+from lamina.kernels.convolution import blocked, entry
 from lamina.kernels.gemm import contract, product
 from lamina.kernels.reduction import plan as reduction
 
 
 def forget_target() -> None:
     """Drop what was worked out for another target."""
-    plans = (product._plan, entry._plan, contract._engine, elementwise.plan, reduction.plan)
-    for cached in (target.host_target, *plans):
+    plans = (product._plan, contract._engine, elementwise.plan, reduction.plan)
+    for cached in (target.host_target, entry._plan, blocked._plan, *plans):
         cached.cache_clear()
 
 

@@ -155,9 +155,12 @@ def plane_size(size: Shape, itemsize: int, block: int) -> int:
     return (lines | 1) * _LINE_BYTES // itemsize
 
 
-def blocked_copy(x: View, padding: Padding, dtype: str, groups: int, target: Place) -> Step:
+def blocked_copy(
+    x: View, padding: Padding, dtype: str, groups: int, target: Place, plane: int
+) -> Step:
     """Return the call that copies `x` (images, channels, depth, height, width), padded, to
-    `target` in the blocked layout, the blocks of each group of channels for themselves.
+    `target` in the blocked layout, the blocks of each group of channels for themselves, their
+    planes `plane` scalars apart.
     """
     channels = x.shape[1] // groups
     blocks = -(-channels // channel_block(host_target(), SCALARS[dtype]))
@@ -167,8 +170,7 @@ def blocked_copy(x: View, padding: Padding, dtype: str, groups: int, target: Pla
     chunks = x.shape[0] * groups * blocks
     arguments = argument_block(
         0, chunks, 0, 0, groups, blocks, channels, *x.strides[:2],
-        *counts, *x.strides[2:], *lows, *padding.size,
-        plane_size(padding.size, x.itemsize, channel_block(host_target(), SCALARS[dtype])),
+        *counts, *x.strides[2:], *lows, *padding.size, plane,
     )  # fmt: skip
     places = ((_SLOT["source"], x.moved(start).place), (_SLOT["target"], target))
     total = x.shape[0] * x.shape[1] * x.itemsize

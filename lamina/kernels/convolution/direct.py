@@ -11,7 +11,7 @@ from lamina.kernels.convolution.padded import Padding, copy_cost, padded
 from lamina.kernels.convolution.problem import Problem, images, sum_axes
 from lamina.kernels.convolution.strategy import Strategy, layout_cost
 from lamina.kernels.convolution.tiled import Tiled, band_of
-from lamina.kernels.convolution.tiling import channel_block, tiling_for
+from lamina.kernels.convolution.tiling import Tiling, channel_block, tiling_for
 from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, View
 from lamina.kernels.operand import coalesce
 from lamina.kernels.scalars import SCALARS
@@ -46,7 +46,7 @@ def _copied_blocks(p: Problem) -> Plan:
     for first in range(0, p.out.shape[0], together):
         [part] = images(p, first, min(together, p.out.shape[0] - first))
         padding = Padding(p.padding, p.spread, p.extent)
-        steps.append(blocked_copy(part.x, padding, p.dtype, p.groups, copy))
+        steps.append(blocked_copy(part.x, padding, p.dtype, p.groups, copy, plane))
         # Channels of a block count as if they lay a plane of pixels apart.
         strides = (p.groups * blocks * plane, plane // block, height * width * block,
                    width * block, block)  # fmt: skip
@@ -62,7 +62,7 @@ def _weights(p: Problem, block: int, together: int) -> tuple[list[Step], Place |
     """
     tiling = tiling_for(host_target(), SCALARS[p.dtype], block)
     pixels = together * prod(p.places)
-    is_used_once = together == p.out.shape[0] and band_of(pixels, p, tiling) >= pixels
+    is_used_once = together == p.out.shape[0] and _band(p, pixels, tiling) >= pixels
     if is_used_once:
         return [], None, 0
     w, _, sums = sum_axes(p, p.x)
@@ -78,6 +78,7 @@ def _compute(p: Problem, x: View, block: int, packed: Place | None, group: int) 
     """Return the call that computes `p` from x, of which `block` channels lie side by side and
     groups `group` apart.
     """
+    tiling = tiling_for(host_target(), SCALARS[p.dtype], block)
     w, here, sums = sum_axes(p, x)
     pixels = zip(
         (p.out.shape[0], *p.places),
@@ -101,10 +102,12 @@ def _compute(p: Problem, x: View, block: int, packed: Place | None, group: int) 
         w_row=p.w.strides[0],
         pixels=coalesce(list(pixels)),
         sums=sums,
-        band=band_of(
-            p.out.shape[0] * prod(p.places), p, tiling_for(host_target(), SCALARS[p.dtype], block)
-        ),
+        band=_band(p, p.out.shape[0] * prod(p.places), tiling),
     ).step()
+
+
+def _band(p: Problem, pixels: int, tiling: Tiling) -> int:
+    return band_of(pixels, prod(p.taps), p.channels * p.x.itemsize, tiling)
 
 
 def _as_it_lies(p: Problem) -> Plan:

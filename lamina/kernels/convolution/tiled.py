@@ -18,15 +18,17 @@ from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, Type, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.filters import FilterTables, emit_pack_filters, filter_axes
-from lamina.kernels.convolution.problem import Problem
+from lamina.kernels.convolution.results import emit_blocks, emit_planes
 from lamina.kernels.convolution.tiling import STEPS, Tiling, tiling_for
+from lamina.kernels.expression import Expression
 from lamina.kernels.launch import Place, Step, argument_block, workers_for
 from lamina.kernels.offsets import emit_table
 from lamina.kernels.operand import AXES, Axes, flat, product
 from lamina.kernels.scalars import SCALARS
 
 _FIELDS = (
-    "counter", "chunks", "out", "x", "w", "bands", "panel_chunks", "pixels", "band", "panels",
+    "counter", "chunks", "out", "x", "w", "bias", "residual", "bands", "panel_chunks", "pixels",
+    "band", "panels",
     "panel_chunk", "outputs", "channels", "blocks", "block_group", "taps", "out_channel",
     "out_group", "x_group", "packs", "w_row", "w_channel",
     "buffer", "filters", "pixel_tables", "entry_tables", "filter_tables",
@@ -106,64 +108,6 @@ def _emit_tile(module: KernelModule, scalar: Scalar, tiling: Tiling, height: int
     return handle
 
 
-def _emit_store(module: KernelModule, scalar: Scalar, tiling: Tiling) -> Function:
-    """Define `_store(out, channel, buffer, pixels, valid, offsets, runs)`: write a panel of
-    `valid` channels, `channel` apart in out, of which a pixel is a row of the buffer.
-    """
-    pointer, index = Pointer(scalar), Pointer(i64)
-    parameters: dict[str, Type] = {
-        "out": pointer, "channel": i64, "buffer": pointer, "pixels": i64, "valid": i64,
-        "offsets": index, "runs": index,
-    }  # fmt: skip
-    lanes = tiling.lanes
-    with module.function("_store", parameters, inline="never") as opened:
-        k, out, channel, buffer, pixels, valid, offsets, runs = opened
-        with k.loop(k.minimum(valid, tiling.panel), step=lanes) as turn:
-            targets = [out + channel * (turn.index + number) for number in range(lanes)]
-            rows = _Rows(k, tiling, buffer + turn.index, targets, valid - turn.index)
-            at = k.cell(i64, 0)
-            with k.repeat_while(lambda: at.get() < pixels):
-                place = at.get()
-                run = k.minimum(runs[place], pixels - place)
-                rows.store(place, offsets[place], run)
-                at.set(place + run)
-        handle: Function = k.handle
-    return handle
-
-
-class _Rows:
-    """Emits the writing of a register of channels: a row of out for each of them."""
-
-    def __init__(
-        self, k: Builder, tiling: Tiling, buffer: Value, targets: list[Value], valid: Value
-    ) -> None:
-        self.k = k
-        self.tiling = tiling
-        self.buffer = buffer
-        self.targets = targets
-        self.valid = valid
-
-    def store(self, place: Value, offset: Value, run: Value) -> None:
-        """Write the `run` pixels from `place` on to where `offset` tells."""
-        k, lanes = self.k, self.tiling.lanes
-        whole = k.select(self.valid >= lanes, run // lanes * lanes, k.integer(0))
-        with k.loop(whole, step=lanes) as turn:
-            for target, column in zip(self.targets, self._columns(place + turn.index), strict=True):
-                target.store(offset + turn.index, column)
-        with k.loop(run, start=whole, step=lanes) as turn:
-            for number, column in enumerate(self._columns(place + turn.index)):
-                with k.when(self.valid > number):
-                    here = self.targets[number] + (offset + turn.index)
-                    k.store_first(here, column, run - turn.index)
-
-    def _columns(self, place: Value) -> list[Value]:
-        panel = self.tiling.panel
-        first = self.buffer + place * panel
-        return list(
-            self.k.load_transposed([first + row * panel for row in range(len(self.targets))])
-        )
-
-
 class _Chunk:
     """Emits the work on one chunk: a band of pixels of some panels."""
 
@@ -203,8 +147,9 @@ class _Chunk:
         first = number // panel_chunks % bands * self.get("band")
         self.size = k.minimum(self.get("band"), self.get("pixels") - first)
         self._fill_pixels(first)
-        out, x = (k.pointer_at(self.get(name), self.scalar) for name in ("out", "x"))
-        self.out = out + self.group * self.get("out_group")
+        self.out, x, self.bias, self.residual = (
+            k.pointer_at(self.get(name), self.scalar) for name in ("out", "x", "bias", "residual")
+        )
         self.x = x + self.group * self.get("x_group")
         start = number % panel_chunks * self.get("panel_chunk")
         stop = k.minimum(start + self.get("panel_chunk"), self.get("panels"))
@@ -231,10 +176,12 @@ class _Chunk:
             weights = self._weights(panel, turn.index, count)
             adds = k.select(turn.index > 0, k.integer(1), k.integer(0))
             self._tiles(count * self.get("taps"), weights, adds)
-        target = self.out + first * self.get("out_channel")
+        offset = self.group * self.get("out_group") + first * self.get("out_channel")
+        bias = self.group * self.get("outputs") + first
+        out, residual = self.out + offset, self.residual + offset
         k.call(
-            self.parts.store, target, self.get("out_channel"), self.buffer, self.size, self.valid,
-            self.targets, self.runs,
+            self.parts.store, out, self.get("out_channel"), self.buffer, self.size, self.valid,
+            self.targets, self.runs, self.bias + bias, residual,
         )  # fmt: skip
 
     def _fill_entries(self, block: Value, count: Value) -> None:
@@ -323,15 +270,22 @@ class _Parts:
     tiles: dict[int, Function]
 
 
-def emit_tiled(module: KernelModule, dtype: str, block: int) -> None:
-    """Define `run(arguments, scratch)`: claim chunks and compute them."""
+def emit_tiled(
+    module: KernelModule, dtype: str, block: int, epilogue: Expression | None = None
+) -> None:
+    """Define `run(arguments, scratch)`: claim chunks and compute them.
+
+    Results are planes of channels or, where there is an epilogue, lie in the blocked layout.
+    """
     scalar = SCALARS[dtype]
     tiling = tiling_for(module.target, scalar, block)
     parts = _Parts(
         tiling=tiling,
         table=emit_table(module),
         pack=emit_pack_filters(module, scalar, tiling),
-        store=_emit_store(module, scalar, tiling),
+        store=emit_planes(module, scalar, tiling)
+        if epilogue is None
+        else emit_blocks(module, scalar, tiling, epilogue),
         tiles={height: _emit_tile(module, scalar, tiling, height) for height in tiling.heights},
     )
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
@@ -352,7 +306,8 @@ class Tiled:
 
     `pixels` have strides in out and x; `sums`, over blocks of `block` channels and taps, in w and
     x. `w` is packed, or where `packs` says so is packed by each chunk: then the strides of `sums`
-    in w, with channels one by one, and `w_row` tell where it lies.
+    in w, with channels one by one, and `w_row` tell where it lies. With an `epilogue`, out has the
+    blocked layout, in which blocks lie `out_channel` times their size apart.
     """
 
     dtype: str
@@ -371,6 +326,9 @@ class Tiled:
     pixels: Axes
     sums: Axes
     band: int
+    epilogue: Expression | None = None
+    bias: Place | None = None
+    residual: Place | None = None
 
     def step(self) -> Step:
         """Return the kernel call that computes it."""
@@ -400,26 +358,30 @@ class Tiled:
         entries = [(blocks, 0, self.sums[0][2] * self.block)]
         entries += [(size, 0, stride) for size, _, stride in self.sums[1:]]
         arguments = argument_block(
-            0, chunks, 0, 0, 0, bands, panel_chunks, pixels, self.band, panels,
+            0, chunks, 0, 0, 0, 0, 0, bands, panel_chunks, pixels, self.band, panels,
             panel_chunk, self.outputs, self.channels, blocks, block_group, taps,
             self.out_channel, self.out_group, self.x_group, self.packs, self.w_row,
             self.sums[0][1],
             *starts[:-1], *flat(self.pixels, 2), *flat(entries, 2), *flat(filters, 2),
         )  # fmt: skip
-        places = ((_SLOT["out"], self.out), (_SLOT["x"], self.x), (_SLOT["w"], self.w))
-        entry = jit.kernel(emit_tiled, self.dtype, self.block)
+        named = {
+            "out": self.out, "x": self.x, "w": self.w, "bias": self.bias, "residual": self.residual,
+        }  # fmt: skip
+        places = tuple((_SLOT[name], place) for name, place in named.items() if place is not None)
+        variant = () if self.epilogue is None else (self.epilogue,)
+        entry = jit.kernel(emit_tiled, self.dtype, self.block, *variant)
         return Step(entry, arguments, places, starts[-1], min(workers, chunks))
 
 
-def band_of(pixels: int, p: Problem, tiling: Tiling) -> int:
+def band_of(pixels: int, taps: int, pixel_bytes: int, tiling: Tiling) -> int:
     """Return how many pixels a chunk has at most; it changes when work is done, never a result.
 
-    Where there is but one tap, each panel reads all of the band's x anew: it should stay in the
-    second cache.
+    Where there is but one tap, each panel reads all of the band's x, of `pixel_bytes` a pixel,
+    anew: it should stay in the second cache.
     """
     most = _MOST_BAND
-    if prod(p.taps) == 1:
-        most = max(_LEAST_BAND, min(most, _BAND_BYTES // (p.channels * p.x.itemsize)))
+    if taps == 1:
+        most = max(_LEAST_BAND, min(most, _BAND_BYTES // pixel_bytes))
     each = _ceil_div(pixels, _ceil_div(pixels, most))
     return _ceil_div(each, tiling.lanes) * tiling.lanes
 

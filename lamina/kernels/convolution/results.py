@@ -1,0 +1,110 @@
+"""From a buffer of sums, a row for each pixel, to where results go: to planes of channels, or to
+the blocked layout through an epilogue.
+"""
+
+from lamina.codegen.builder import Builder, Function, KernelModule
+from lamina.codegen.types import Pointer, Scalar, Type, i64
+from lamina.codegen.values import Value
+from lamina.kernels.convolution.tiling import Tiling, channel_block
+from lamina.kernels.expression import Expression, Input, emit, in_order
+
+SUM, BIAS, RESIDUAL = Input(0), Input(1), Input(2)
+
+
+def reads(epilogue: Expression, place: Input) -> bool:
+    """Return whether an epilogue depends on the bias, or on the residual.
+
+    >>> reads(SUM + BIAS, BIAS), reads(SUM + BIAS, RESIDUAL)
+    (True, False)
+    """
+    found = [operand for node in in_order(epilogue) for operand in node.operands]
+    return place in (epilogue, *found)
+
+
+def _parameters(scalar: Scalar) -> dict[str, Type]:
+    pointer, index = Pointer(scalar), Pointer(i64)
+    return {
+        "out": pointer, "channel": i64, "buffer": pointer, "pixels": i64, "valid": i64,
+        "offsets": index, "runs": index, "bias": pointer, "residual": pointer,
+    }  # fmt: skip
+
+
+def emit_planes(module: KernelModule, scalar: Scalar, tiling: Tiling) -> Function:
+    """Define `_store(out, channel, buffer, pixels, valid, offsets, runs, bias, residual)`: write a
+    panel of `valid` channels, `channel` apart in out, of which a pixel is a row of the buffer.
+    """
+    lanes = tiling.lanes
+    with module.function("_store", _parameters(scalar), inline="never") as opened:
+        k, out, channel, buffer, pixels, valid, offsets, runs, _, _ = opened
+        with k.loop(k.minimum(valid, tiling.panel), step=lanes) as turn:
+            targets = [out + channel * (turn.index + number) for number in range(lanes)]
+            rows = _Rows(k, tiling, buffer + turn.index, targets, valid - turn.index)
+            at = k.cell(i64, 0)
+            with k.repeat_while(lambda: at.get() < pixels):
+                place = at.get()
+                run = k.minimum(runs[place], pixels - place)
+                rows.store(place, offsets[place], run)
+                at.set(place + run)
+        handle: Function = k.handle
+    return handle
+
+
+class _Rows:
+    """Emits the writing of a register of channels: a row of out for each of them."""
+
+    def __init__(
+        self, k: Builder, tiling: Tiling, buffer: Value, targets: list[Value], valid: Value
+    ) -> None:
+        self.k = k
+        self.tiling = tiling
+        self.buffer = buffer
+        self.targets = targets
+        self.valid = valid
+
+    def store(self, place: Value, offset: Value, run: Value) -> None:
+        """Write the `run` pixels from `place` on to where `offset` tells."""
+        k, lanes = self.k, self.tiling.lanes
+        whole = k.select(self.valid >= lanes, run // lanes * lanes, k.integer(0))
+        with k.loop(whole, step=lanes) as turn:
+            for target, column in zip(self.targets, self._columns(place + turn.index), strict=True):
+                target.store(offset + turn.index, column)
+        with k.loop(run, start=whole, step=lanes) as turn:
+            for number, column in enumerate(self._columns(place + turn.index)):
+                with k.when(self.valid > number):
+                    here = self.targets[number] + (offset + turn.index)
+                    k.store_first(here, column, run - turn.index)
+
+    def _columns(self, place: Value) -> list[Value]:
+        panel = self.tiling.panel
+        first = self.buffer + place * panel
+        return list(
+            self.k.load_transposed([first + row * panel for row in range(len(self.targets))])
+        )
+
+
+def emit_blocks(
+    module: KernelModule, scalar: Scalar, tiling: Tiling, epilogue: Expression
+) -> Function:
+    """Define `_store(…)` with the same parameters: write `epilogue` of sums, bias and residual to
+    blocks of channels, `channel` times their size apart; channels past `valid` become zeros.
+    """
+    block = channel_block(module.target, scalar)
+    with module.function("_store", _parameters(scalar), inline="never") as opened:
+        k, out, channel, buffer, pixels, valid, offsets, _, bias, residual = opened
+        for first in range(0, tiling.panel, tiling.lanes):
+            place = channel * (first // block * block) + first % block
+            with k.when(valid > first // block * block):
+                left = valid - first
+                constant = k.load_first(bias, left) if reads(epilogue, BIAS) else k.zeros(scalar)
+                with k.loop(pixels) as turn:
+                    there = place + offsets[turn.index]
+                    total = buffer.load(turn.index * tiling.panel + first, lanes=tiling.lanes)
+                    inputs = [total, constant]
+                    if reads(epilogue, RESIDUAL):
+                        inputs.append(residual.load(there, lanes=tiling.lanes))
+                    result = emit(k, epilogue, inputs)
+                    exists = k.lanes_below(scalar, left)
+                    out.store(there, k.select(exists, result, k.zeros(scalar)))
+            bias = bias + tiling.lanes
+        handle: Function = k.handle
+    return handle
