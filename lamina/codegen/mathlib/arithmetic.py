@@ -164,3 +164,10 @@ def product_of_pairs(k: Builder, a: Pair, b: Pair) -> Pair:
     """Return the product of two numbers of two doubles each, good to about 2⁻¹⁰⁰."""
     high, low = product_of(k, a[0], b[0])
     return sum_of_ordered(high, low + (a[0] * b[1] + a[1] * b[0]))
+
+
+def quotient_of_pairs(k: Builder, a: Pair, b: Pair) -> Pair:
+    """Return the quotient of two numbers of two doubles each, good to about 2⁻¹⁰⁰."""
+    quotient = a[0] / b[0]
+    product, lost = product_of(k, quotient, b[0])
+    return quotient, (((a[0] - product) - lost) + (a[1] - quotient * b[1])) / b[0]

@@ -3,6 +3,7 @@
 from lamina.codegen.builder import Builder
 from lamina.codegen.mathlib import in_f32
 from lamina.codegen.mathlib.arithmetic import (
+    Pair,
     clamp,
     fma,
     in_double,
@@ -11,6 +12,8 @@ from lamina.codegen.mathlib.arithmetic import (
     polynomial,
     power_of_two,
     scaled,
+    sum_of,
+    sum_of_ordered,
     whole,
 )
 from lamina.codegen.mathlib.coefficients import EXP, LN2
@@ -63,6 +66,30 @@ def exp2(k: Builder, x: Value, to: Scalar) -> Value:
     x = clamp(k, x, -151.0 if to == f32 else -1076.0, 129.0 if to == f32 else 1025.0)
     n, _ = whole(k, x)
     return scaled(k, series(k, (x - n) * sum(LN2), to) + 1.0, n, to)
+
+
+def _precise_series(k: Builder, x: Value, tail: Value | None) -> tuple[Pair, Value, Value]:
+    """Return q as two doubles, n, and n in the low bits of a u64: e^(x + tail) = (1 + q)·2ⁿ."""
+    n, bits = nearest_power(k, x)
+    less = n * -LN2[1]
+    r, lost = sum_of(fma(k, n, -LN2[0], x), less if tail is None else less + tail)
+    rest = fma(k, r * r, polynomial(k, r, EXP["f64"]), lost)
+    return sum_of_ordered(r, rest), n, bits
+
+
+def exp_pair(k: Builder, x: Value, tail: Value) -> tuple[Pair, Value]:
+    """Return p as two doubles, and n: e^(x + tail) = p·2ⁿ."""
+    (q, low), n, _ = _precise_series(k, x, tail)
+    high, rest = sum_of_ordered(k.constant(x.type, 1.0), q)
+    return (high, rest + low), n
+
+
+def expm1_pair(k: Builder, x: Value) -> Pair:
+    """Return eˣ − 1 as two doubles, |x| ≤ 40."""
+    (q, low), _, bits = _precise_series(k, x, None)
+    power = power_of_two(k, bits)
+    high, rest = sum_of(power - 1.0, power * q)
+    return high, rest + power * low
 
 
 def quarter_expm1(k: Builder, x: Value, to: Scalar) -> tuple[Value, Value, Value]:

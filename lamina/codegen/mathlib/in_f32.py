@@ -106,7 +106,7 @@ def exp2(k: Builder, x: Value) -> Value:
 def log(k: Builder, x: Value) -> Value:
     """Return log x for f32: f − f²/2 + f³·P(f) + e·ln 2 with x = 2ᵉ·(1 + f).
 
-    At most 0.8 ULP, 0.9 in f64.
+    At most 0.86 ULP, 0.9 in f64.
     """
     is_tiny = x < 2.0**-126
     normal = k.select(is_tiny, x * 2.0**23, x)
@@ -133,7 +133,7 @@ def rsqrt(k: Builder, x: Value) -> Value:
 def sigmoid(k: Builder, x: Value) -> Value:
     """Return 1/(1 + e^(−x)) for f32: a quotient, and what its roundings left out.
 
-    At most 0.84 ULP, 2.1 in f64.
+    At most 0.95 ULP, 2.2 in f64.
     """
     size = k.maximum(k.constant(x.type, -104.0), -k.absolute(x))
     q, n, bits = _parts(k, size)
@@ -154,7 +154,7 @@ def sigmoid(k: Builder, x: Value) -> Value:
 def tanh(k: Builder, x: Value) -> Value:
     """Return tanh x for f32: a series for |x| < 1, 1 − 2w/(1 + w) with w = e^(−2|x|) beyond.
 
-    At most 0.9 ULP, 2.6 in f64.
+    At most 0.94 ULP, 0.9 in f64.
     """
     size = k.minimum(k.constant(x.type, _FLAT), k.absolute(x))
     square = size * size

@@ -26,7 +26,7 @@ def _series_of_atan(k: Builder, t: Value, to: Scalar) -> Value:
 def atan(k: Builder, x: Value, to: Scalar) -> Value:
     """Return the angle in [−π/2, π/2] whose tangent is x.
 
-    At most 0.51 ULP, 2.1 in f64.
+    At most 0.51 ULP, 2.2 in f64.
     """
     size = k.absolute(x)
     is_steep = size > 1.0
@@ -70,7 +70,7 @@ def _arc(k: Builder, size: Value, is_steep: Value, to: Scalar) -> Value:
 def asin(k: Builder, x: Value, to: Scalar) -> Value:
     """Return the angle in [−π/2, π/2] whose sine is x; NaN where |x| > 1.
 
-    At most 0.51 ULP, 2.1 in f64.
+    At most 0.51 ULP, 2.2 in f64.
     """
     size = k.absolute(x)
     is_steep = size > 0.5
