@@ -5,7 +5,18 @@ from __future__ import annotations
 from lamina.codegen import llvm
 from lamina.codegen.emission import suffix
 from lamina.codegen.mathematics import Mathematics
-from lamina.codegen.types import Scalar, bf16, element_of, f32, i16, i32, u16, u32, with_element
+from lamina.codegen.types import (
+    Scalar,
+    bf16,
+    element_of,
+    f32,
+    f64,
+    i16,
+    i32,
+    u16,
+    u32,
+    with_element,
+)
 from lamina.codegen.values import Value, constant_like
 
 _INFINITY32, _INFINITY16 = 0x7F800000, 0x7C00
@@ -24,8 +35,8 @@ class Conversions(Mathematics):
     def convert(self, x: Value, scalar: Scalar) -> Value:
         """Return x as `scalar`s.
 
-        Floats round to nearest even (f64 goes to a 16-bit float by way of f32), integers keep
-        their low bits, floats become integers without their fraction: saturated, NaN as 0.
+        Floats round to nearest even, once; integers keep their low bits; floats become integers
+        without their fraction: saturated, NaN as 0.
         """
         given = element_of(x.type)
         if given == scalar:
@@ -33,7 +44,9 @@ class Conversions(Mathematics):
         if given.is_half:
             return self.convert(self._widened(x), scalar)
         if scalar.is_half:
-            return self._narrowed(self.convert(x, f32), scalar)
+            return self._narrowed(
+                self._rounded_to_odd(x) if given == f64 else self.convert(x, f32), scalar
+            )
         if given.is_float and not scalar.is_float:
             return self._to_integer(x, scalar)
         return self._cast(x, _operation(given, scalar), scalar)
@@ -61,6 +74,18 @@ class Conversions(Mathematics):
         name = f"llvm.fpto{'s' if scalar.is_signed else 'u'}i.sat.{suffix(kind)}.{suffix(x.type)}"
         function = self.intrinsic(name, kind.llvm_type(), [x.ir.type])
         return Value(self.emit, self.emit.call(function, [x.ir]), kind)
+
+    def _rounded_to_odd(self, x: Value) -> Value:
+        """Return f64 as the f32 at or below it in size, with its last bit set where that is not x.
+
+        Rounded again, to no more than 22 bits, it gives what x gives: Boldo and Melquiond, "When
+        double rounding is odd" (2005).
+        """
+        near = self._cast(x, "fptrunc", f32)
+        back = self._cast(near, "fpext", f64)
+        bits = self.bitcast(near, u32)
+        below = self.select(self.absolute(back) > self.absolute(x), bits - 1, bits)
+        return self.bitcast(self.select(back.differs(x), below | 1, bits), f32)
 
     def _widened(self, x: Value) -> Value:
         """Return 16-bit floats as f32, exactly."""

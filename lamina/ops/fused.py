@@ -23,10 +23,12 @@ class Prepared(NamedTuple):
     offsets: tuple[int, ...]
 
 
-def prepare(expression: Expression, expected: Spec, inputs: tuple[Array, ...]) -> Prepared:
-    """Return the run of `expression` whose output is `expected`."""
+def prepare(
+    expression: Expression, expected: Spec, inputs: tuple[Array, ...], out: Layout | None = None
+) -> Prepared:
+    """Return the run of `expression` whose output is `expected`, laid out like `out` if given."""
     shape, dtype = expected
-    layout = contiguous(shape)
+    layout = contiguous(shape) if out is None else out
     laid = [Laid(x.dtype.name, expand(x.layout, shape).strides) for x in inputs]
     return Prepared(
         plan=plan((expression,), shape, (Laid(dtype.name, layout.strides),), tuple(laid)),

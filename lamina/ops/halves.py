@@ -1,14 +1,17 @@
 """16-bit floats: kept as such, computed with as float32."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from lamina import dtypes
 from lamina.dtypes import DType
-from lamina.memory import Array, empty, of_numpy
+from lamina.kernels.elementwise import compute
+from lamina.kernels.expression import Input
+from lamina.memory import Array, empty
 from lamina.memory.array import NDArray
+
+_SAME = (Input(0),)
 
 
 def is_half(dtype: DType) -> bool:
@@ -30,9 +33,10 @@ def in_float32(kernel: Callable[..., None]) -> Callable[..., None]:
     """Return a kernel for 16-bit floats, of one for float32: operands are converted on the way."""
 
     def run(out: Array, *inputs: Array) -> None:
-        wide = empty(out.shape, dtypes.float32)
-        kernel(wide, *(of_numpy(widened(x.numpy())) for x in inputs))
-        target: Any = out.numpy()
-        target[...] = wide.numpy()
+        wide = [empty(x.shape, dtypes.float32) for x in (out, *inputs)]
+        for copy, x in zip(wide[1:], inputs, strict=True):
+            compute(_SAME, (copy,), (x,))
+        kernel(*wide)
+        compute(_SAME, (out,), wide[:1])
 
     return run

@@ -88,15 +88,32 @@ class Pointwise(Op):
         plan.run(storage.address, *places)
         return Array(storage, layout, dtype)
 
+    def write(self, out: Array, *inputs: Array) -> bool:
+        """Write the output to `out`, of its shape and dtype; False where there is no native form.
+
+        An input may be `out` itself, but share no other memory with it.
+        """
+        key = (self, out.layout, *[x.layout for x in inputs], *[x.dtype for x in inputs])
+        prepared = _PREPARED.get(key, _UNSEEN)
+        if prepared is _UNSEEN:
+            prepared = _remember(key, self._prepare(inputs, out))
+        if prepared is None:
+            return False
+        places = [x.storage.address + start for x, start in zip(inputs, prepared.offsets)]
+        prepared.plan.run(out.address, *places)
+        return True
+
     def run_reference(self, *inputs: Array) -> Arrays:
         """Return the output as `ref` computes it."""
         return Op.run(self, *inputs)
 
-    def _prepare(self, inputs: tuple[Array, ...]) -> Prepared | None:
+    def _prepare(self, inputs: tuple[Array, ...], out: Array | None = None) -> Prepared | None:
         specs = [x.spec for x in inputs]
         expected = self.infer(*specs)
         expression = self.expression(*specs) if compiles_here() else None
-        return None if expression is None else prepare(expression, expected, inputs)
+        if expression is None:
+            return None
+        return prepare(expression, expected, inputs, None if out is None else out.layout)
 
 
 def _remember(key: tuple[Any, ...], prepared: Prepared | None) -> Prepared | None:

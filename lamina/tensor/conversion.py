@@ -1,5 +1,7 @@
 """What users hand in, made into arrays."""
 
+from functools import lru_cache
+from math import copysign
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,9 @@ def array_of(data: Any, dtype: Any = None, *, copy: bool) -> Array:
         values = np.asarray(data)
     elif isinstance(data, bool | int | float | complex):
         own = wanted or dtypes.of_scalar(data, None)
-        return of_numpy(_convert(data, own))
+        if copy or isinstance(data, complex):
+            return of_numpy(_convert(data, own))
+        return _number(type(data).__name__, data, copysign(1, data), own)
     elif isinstance(data, list | tuple):
         return pooled(_of_sequence(data, wanted))
     else:
@@ -35,6 +39,14 @@ def array_of(data: Any, dtype: Any = None, *, copy: bool) -> Array:
     if wanted is not None and values.dtype != wanted.numpy:
         return pooled(values, wanted)
     return pooled(values) if copy else of_numpy(values)
+
+
+@lru_cache(maxsize=1024)
+def _number(kind: str, value: Any, sign: float, dtype: DType) -> Array:
+    """Return a number as a read-only array; 0.0 and −0.0 are equal, but not the same number."""
+    values = _convert(value, dtype)
+    values.flags.writeable = False
+    return of_numpy(values)
 
 
 def _check_numbers(values: NDArray, wanted: DType | None) -> None:

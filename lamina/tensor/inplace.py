@@ -14,6 +14,7 @@ from lamina.ops.elementwise.functions import clip
 from lamina.ops.pointwise import Elementwise
 from lamina.ops.registry import Op, Operand
 from lamina.ops.shapes.movement import expand, reshape
+from lamina.tensor.conversion import array_of
 from lamina.tensor.views import (
     assign,
     become,
@@ -24,6 +25,9 @@ from lamina.tensor.views import (
 )
 
 Tensor = Any
+
+# Below this numpy's call is the shorter one; it rounds as a kernel does.
+_WORTH_A_KERNEL = 1 << 15
 
 
 class InPlace(Operand):
@@ -55,13 +59,22 @@ class InPlace(Operand):
             and not state.anomaly
         ):
             check_write(self, tracked=False)
-            mine = self.array.numpy()
-            value = other.array.numpy() if isinstance(other, InPlace) else other
-            with np.errstate(all="ignore"):
-                op.fn(mine, value, out=mine)
-            self.array.storage.version += 1
+            mine = self.array
+            if mine.storage.nbytes < _WORTH_A_KERNEL or not op.write(
+                mine, mine, self._beside(other)
+            ):
+                target = mine.numpy()
+                value = other.array.numpy() if isinstance(other, InPlace) else other
+                with np.errstate(all="ignore"):
+                    op.fn(target, value, out=target)
+            mine.storage.version += 1
             return self
         return self._replace(self.apply(op, (self, other)))
+
+    def _beside(self, other: Any) -> Array:
+        if isinstance(other, InPlace):
+            return other.array
+        return array_of(other, self.array.dtype, copy=False)
 
     def _before(self, other: Any = None) -> Self:
         """Return what a derivative rule may keep of this tensor, about to be written from `other`.

@@ -173,6 +173,16 @@ def test_multiply_add_is_rounded_once_where_the_target_can():
     np.testing.assert_array_equal(found, wanted)
 
 
+def test_float64_becomes_float16_in_one_rounding():
+    halves = np.array([1.0, 1.0009765625, 65504, 6.1e-5, 5.960464477539063e-08], np.float16)
+    ties = (halves[:-1].astype("f8") + np.nextafter(halves[:-1], np.float16(0)).astype("f8")) / 2
+    just = np.concatenate([ties, np.nextafter(ties, 0), np.nextafter(ties, np.inf)])
+    values = np.concatenate([just, -just, [np.nan, np.inf, -np.inf, 1e300, 65520.0, 0.0, -0.0]])
+    found, _ = evaluate(apply("to_float16", X), values, result="float16")
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(found, values.astype(np.float16))
+
+
 def test_numbers_take_the_type_beside_them():
     found, (x,) = evaluate(apply("where", X > 0, 1.0, X * 0.5) + 2, SAMPLES["float32"])
     np.testing.assert_array_equal(found, np.where(x > 0, 1, x * np.float32(0.5)) + 2)
