@@ -1,7 +1,7 @@
 """A row of the table that `tests/test_ops.py` loops over."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class Case:
     why: str = "rounded once"
     # As `ulp`, in 16-bit floats: computed as float32 and rounded.
     half_ulp: float = 0.51
+    # As `ulp`, by dtype, where a kernel computes and is better than the reference in numpy.
+    kernel_ulp: Mapping[str, float] = field(default_factory=dict)
     # Numbers below this one count their error in its units: the result of a cancellation.
     scale: float = 0.0
     # None: what a pointwise op takes by its `kinds`, else the four floats.
