@@ -33,19 +33,41 @@ class Extent:
         return Extent(low * itemsize, high * itemsize, axes, itemsize, shape)
 
 
-def check_apart(name: str, extents: Sequence[Extent], addresses: Sequence[int]) -> None:
-    """Raise LayoutError where the first operand shares memory with one of the others."""
-    out = extents[0]
-    low, high = addresses[0] + out.low, addresses[0] + out.high
-    for extent, address in zip(extents[1:], addresses[1:], strict=True):
-        start, end = address + extent.low, address + extent.high
-        if start < high and low < end and start < end:
-            distance = start - low
-            if not _interleave(out, extent, distance):
-                raise LayoutError(
-                    f"{name}: the output {out.shape} shares memory with an operand "
-                    f"{extent.shape}; write to memory of its own, or copy that operand first"
-                )
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """An output and the operands that must not share memory with it."""
+
+    name: str
+    extents: tuple[Extent, ...]
+    # For each operand, the distances of addresses between which the bytes of both may meet.
+    bounds: tuple[tuple[int, int], ...]
+
+    @staticmethod
+    def of(name: str, extents: Sequence[Extent]) -> "Neighbours":
+        """Return the first of `extents`, the output of `name`, beside the others."""
+        out, *others = extents
+        bounds = tuple(
+            (0, 0)
+            if 0 in (*other.shape, *out.shape)
+            else (out.low - other.high, out.high - other.low)
+            for other in others
+        )
+        return Neighbours(name, tuple(extents), bounds)
+
+    def check(self, addresses: Sequence[int]) -> None:
+        """Raise LayoutError where the output, the first at these addresses, shares memory."""
+        start = addresses[0]
+        for place, (low, high) in enumerate(self.bounds, 1):
+            if low < addresses[place] - start < high:
+                self._check_one(place, addresses[place] - start)
+
+    def _check_one(self, place: int, apart: int) -> None:
+        out, other = self.extents[0], self.extents[place]
+        if not _interleave(out, other, apart + other.low - out.low):
+            raise LayoutError(
+                f"{self.name}: the output {out.shape} shares memory with an operand {other.shape}; "
+                "write to memory of its own, or copy that operand first"
+            )
 
 
 def _interleave(out: Extent, other: Extent, distance: int) -> bool:

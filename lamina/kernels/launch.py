@@ -5,6 +5,7 @@ call.
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from struct import Struct
 
 from lamina.codegen import threads
 from lamina.codegen.jit import Entry
@@ -12,6 +13,7 @@ from lamina.kernels.operand import Shape
 
 OUT, LEFT, RIGHT, WORKSPACE, FURTHER = range(5)
 PLANS_KEPT = 2048
+_WORD = Struct("q")
 # About 50 µs of one core: what it costs at worst to wake a helper and to have it back.
 FLOPS_WORTH_A_THREAD = 5_000_000
 BYTES_WORTH_A_THREAD = 1 << 20
@@ -69,10 +71,11 @@ class Step:
 
     def run(self, bases: Sequence[int]) -> None:
         """Make the call with operands at the addresses `bases`."""
-        block = type(self.arguments).from_buffer_copy(self.arguments)
+        block = bytearray(self.arguments)
         for slot, place in self.places:
-            block[slot] = bases[place.base] + place.offset
-        threads.run(self.entry, ctypes.addressof(block), self.scratch_bytes, threads=self.workers)
+            _WORD.pack_into(block, slot * _WORD.size, bases[place.base] + place.offset)
+        # Made for this call alone: the kernel may count in it.
+        threads.run(self.entry, bytes(block), self.scratch_bytes, threads=self.workers)
 
 
 @dataclass(frozen=True, slots=True)

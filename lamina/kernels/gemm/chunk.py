@@ -183,16 +183,16 @@ class Chunks:
 
     def _pack_a(self, first: Value, stop: Value, whole: Value) -> None:
         k = self.k
-        # What is read in place has no rows to spare: tiles that are not full are packed.
-        start = k.select(self.get("a_in_place").equals(1), whole, first)
-        with k.loop(stop, start=start) as turn:
+        stays = self.get("a_in_place").equals(1)
+        with k.loop(stop, start=k.select(stays, whole, first)) as turn:
             row, rows = self._tile_rows(turn.index)
-            stride = self.get("a_row")
-            k.call(
-                self.parts.pack_a, self._packed(first, turn.index), self.a + row * stride, stride,
-                rows, self.parts.compiled_height(k, rows), self.count, self.k_tables[0],
-                self.k_tables[1],
-            )  # fmt: skip
+            height, stride = self.parts.compiled_height(k, rows), self.get("a_row")
+            # What is read in place has no rows to spare.
+            with k.when(k.both(stays, rows.equals(height)).equals(0)):
+                k.call(
+                    self.parts.pack_a, self._packed(first, turn.index), self.a + row * stride,
+                    stride, rows, height, self.count, *self.k_tables[:2],
+                )  # fmt: skip
 
     def _block(self, first: Value, stop: Value) -> None:
         """Multiply a block of A, the tiles from `first` to `stop`, with every panel of B."""
@@ -237,16 +237,22 @@ class Chunks:
 
     def _any_tile(self, first: Value, tile: Value, b: Value, pitch: Value) -> None:
         """Compute a tile at an edge of the output, or one whose sums are not what is stored."""
-        row, rows = self._tile_rows(tile)
-        if self.recipe.is_plain:
-            width = self.k.integer(self.width)
-            self._sum(first, tile, b, pitch, self.tile_c, width, self.k.integer(0))
-            self.k.call(
-                self.parts.scatter, self.out + row * self.get("out_row"), self.get("out_row"),
-                self.tile_c, rows, self.valid, self.adds, *self.tables[:2],
-            )  # fmt: skip
-        else:
+        if not self.recipe.is_plain:
             self._sum_and_finish(first, tile, b, pitch)
+            return
+        k = self.k
+        row, rows = self._tile_rows(tile)
+        out, out_row = self.out + row * self.get("out_row"), self.get("out_row")
+        fits = k.both(self.tables[1][0] >= self.width, self.valid.equals(self.width))
+        fits = k.both(fits, rows.equals(self.parts.compiled_height(k, rows)))
+        c = k.select(fits, out + self.tables[0][0], self.tile_c)
+        c_row = k.select(fits, out_row, k.integer(self.width))
+        self._sum(first, tile, b, pitch, c, c_row, k.select(fits, self.adds, k.integer(0)))
+        with k.when(fits.equals(0)):
+            k.call(
+                self.parts.scatter, out, out_row, self.tile_c, rows, self.valid, self.adds,
+                *self.tables[:2],
+            )  # fmt: skip
 
     def _sum_and_finish(self, first: Value, tile: Value, b: Value, pitch: Value) -> None:
         """Add up in a place of this thread's own; after the last block, finish what is there."""
@@ -277,14 +283,14 @@ class Chunks:
         k = self.k
         row, rows = self._tile_rows(tile)
         height = self.parts.compiled_height(k, rows)
-        loose = k.both(self.get("a_in_place").equals(1), rows.equals(self.tile.rows))
-        numbers = (b, pitch, c, c_pitch, adds)
-        with k.either(loose) as (in_place, packed):
-            with in_place:
-                function = self.parts.micro[False][self.tile.rows]
-                k.call(function, self.units, self._in_place(row), self.get("a_row"), *numbers)
-            with packed:
-                a = self._packed(first, tile)
-                for number, function in self.parts.micro[True].items():
-                    with k.when(height.equals(number)):
-                        k.call(function, self.units, a, k.integer(0), *numbers)
+        loose = k.both(self.get("a_in_place").equals(1), rows.equals(height))
+        a = k.select(loose, self._in_place(row), self._packed(first, tile))
+        with k.either(loose) as branches:
+            for branch, packed in zip(branches, (False, True), strict=True):
+                with branch:
+                    for number, function in self.parts.micro[packed].items():
+                        with k.when(height.equals(number)):
+                            k.call(
+                                function, self.units, a, self.get("a_row"), b, pitch, c, c_pitch,
+                                adds,
+                            )  # fmt: skip

@@ -33,6 +33,8 @@ _PACKED_BYTES = 2 << 20
 _WAITING_BYTES = 1 << 20
 # An operand of at most this size stays in the first cache while the other passes by.
 _IN_PLACE_BYTES = 16 << 10
+# Rows of A this near to each other lie well in the caches; packing them pays for many columns.
+_ROW_BYTES, _FEW_COLUMNS = 2048, 512
 
 
 def emit_contraction(module: KernelModule, recipe: Recipe) -> None:
@@ -139,7 +141,9 @@ class Contraction:
         """Return whether the micro-kernel reads a where it lies: there is little of it."""
         if len(self.sums) != 1 or self.sums[0][1] != 1 or not _is_unit(engine, self.recipe.a):
             return False
-        return self._bytes(engine, self.m, self.a_row, 1) <= _IN_PLACE_BYTES
+        row_bytes = abs(self.a_row) * engine.arithmetic.unit.bytes
+        is_near = row_bytes <= _ROW_BYTES and product(self.columns) <= _FEW_COLUMNS
+        return is_near or self._bytes(engine, self.m, self.a_row, 1) <= _IN_PLACE_BYTES
 
     def _b_in_place(self, engine: _Engine, step: int) -> bool:
         """Return whether the micro-kernel reads b where it lies: few rows, or little of it."""

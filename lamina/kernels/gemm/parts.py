@@ -91,7 +91,7 @@ def emit_parts(module: KernelModule, recipe: Recipe) -> Parts:
         scatter=emit_scatter(module, arithmetic.total, width),
         finish=emit_finish(module, recipe, width),
         micro={
-            True: {height: micro(height, packed=True) for height in tile.heights},
-            False: {tile.rows: micro(tile.rows, packed=False)},
+            packed: {height: micro(height, packed=packed) for height in tile.heights}
+            for packed in (True, False)
         },
     )

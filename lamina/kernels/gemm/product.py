@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from lamina.codegen import threads
 from lamina.errors import DTypeError, LayoutError, ShapeError
-from lamina.kernels.apart import Extent, check_apart
+from lamina.kernels.apart import Extent, Neighbours
 from lamina.kernels.gemm.arithmetic import Recipe, arithmetic_of
 from lamina.kernels.gemm.contract import Contraction, FurtherOperand
 from lamina.kernels.gemm.epilogue import Epilogue
@@ -41,22 +41,22 @@ def gemm(
     Raises DTypeError for dtypes that do not meet, ShapeError for sizes that do not fit, LayoutError
     where `out` shares memory with another operand or with itself.
     """
-    operands = (out, a, b, *inputs)
-    plan, extents = _plan(
+    operands = (out, a, b, *inputs) if inputs else (out, a, b)
+    plan, neighbours = _plan(
         tuple([(x.dtype.name, x.shape, x.strides) for x in operands]),
         epilogue,
         isinstance(b, PackedRight),
         threads.num_threads(),
     )
     addresses = [x.address for x in operands]
-    check_apart("gemm", extents, addresses)
+    neighbours.check(addresses)
     plan.run(*addresses)
 
 
 @lru_cache(maxsize=PLANS_KEPT)
 def _plan(
     operands: tuple[_Laid, ...], epilogue: Epilogue | None, is_packed: bool, workers: int
-) -> tuple[Plan, tuple[Extent, ...]]:
+) -> tuple[Plan, Neighbours]:
     (out_dtype, out, _), (a_dtype, a, _), (b_dtype, b, _), *further = operands
     b_strides = operands[2][2]
     if is_packed:
@@ -68,9 +68,10 @@ def _plan(
         raise LayoutError(
             f"gemm: the output {out} has several elements in one place; copy it first"
         )
-    extents = tuple(Extent.of(x[1], x[2], STORED[x[0]].bytes) for x in operands)
+    extents = [Extent.of(x[1], x[2], STORED[x[0]].bytes) for x in operands]
+    neighbours = Neighbours.of("gemm", extents)
     if 0 in out:
-        return Plan(()), extents
+        return Plan(()), neighbours
     laid = (operands[0], operands[1], (b_dtype, b, b_strides))
     views = [
         View(Place(base, 0), shape, strides, STORED[dtype].bytes)
@@ -82,7 +83,7 @@ def _plan(
     product = _Product(recipe, tuple(x[0] for x in further), views)
     if not is_packed and _is_turned(views[0], views[1]):
         product = product.turned()
-    return Plan(tuple(product.steps())), extents
+    return Plan(tuple(product.steps())), neighbours
 
 
 def _check_shapes(out: Shape, a: Shape, b: Shape) -> None:

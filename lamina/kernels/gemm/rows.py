@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import final
 
-from lamina.codegen import jit
+from lamina.codegen import cpu, jit
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Type, i8, i64
@@ -34,6 +34,10 @@ _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _BATCH_AXES = len(_FIELDS)
 _CHUNKS_A_THREAD = 4
 MOST_ROWS = 8
+_ROWS_AHEAD = 4
+# How far ahead along k a matrix is asked for that the caches do not hold.
+_ELEMENTS_AHEAD = 512
+_LINE_BYTES = 64
 _NEVER = 0x7FFFFFFFFFFF
 
 
@@ -128,7 +132,7 @@ class _Columns(ABC):
     wide: int
 
     @abstractmethod
-    def __init__(self, module: KernelModule, recipe: Recipe, height: int) -> None:
+    def __init__(self, module: KernelModule, recipe: Recipe, height: int, is_far: bool) -> None:
         """Define the functions that the work calls."""
 
     @abstractmethod
@@ -142,7 +146,7 @@ class _AlongColumns(_Columns):
 
     wide = 16
 
-    def __init__(self, module: KernelModule, recipe: Recipe, height: int) -> None:
+    def __init__(self, module: KernelModule, recipe: Recipe, height: int, is_far: bool) -> None:
         self.together = max(1, self.wide // height)
 
     def run(self, sums: _Sums, place: _Place, first: Value, stop: Value) -> None:
@@ -171,10 +175,14 @@ class _AlongColumns(_Columns):
         valid: Value | None,
     ) -> list[Value]:  # fmt: skip
         """Return the sums over `count` k, `registers` for each row."""
-        k, lanes = sums.k, sums.lanes
+        k, lanes, element = sums.k, sums.lanes, STORED[sums.recipe.b]
         with k.loop(count, carry=[b, *sums.zeros(registers)]) as turn:
             here, *totals = turn.carried
             sources = [here + v * lanes for v in range(registers)]
+            if valid is None:
+                # Rows lie far apart: no processor guesses that those to come are wanted soon.
+                for source in sources[:: max(1, _LINE_BYTES // (lanes * element.bytes))]:
+                    k.prefetch(source + sums.get("b_row") * _ROWS_AHEAD)
             row = [sums.b(source, valid) for source in sources]
             left = [line + turn.index for line in a]
             turn.next = [here + sums.get("b_row"), *sums.step(totals, 0, row, left)]
@@ -193,10 +201,13 @@ class _Stream:
 
 
 class _Squares:
-    """Emits the sums of one stream, or of two of as many squares, turn by turn."""
+    """Emits the sums of one stream, or of several of as many squares, turn by turn."""
 
-    def __init__(self, sums: _Sums, streams: list[_Stream], a_pitch: Value, valid: Value) -> None:
+    def __init__(
+        self, sums: _Sums, streams: list[_Stream], a_pitch: Value, valid: Value, is_far: bool
+    ) -> None:
         self.sums = sums
+        self.is_far = is_far
         self.k = sums.k
         self.lanes = sums.lanes
         self.streams = streams
@@ -223,6 +234,9 @@ class _Squares:
             done: list[Value] = []
             for number, stream in enumerate(self.streams):
                 sources = self._sources(turn.carried[number * quads :][:quads])
+                if self.is_far:
+                    for source in sources:
+                        k.prefetch(source + _ELEMENTS_AHEAD)
                 mine = turn.carried[carried + number * height :][:height]
                 left = self._a(stream, turn.index)
                 for at, column in enumerate(self.sums.columns_of(sources)):
@@ -233,8 +247,8 @@ class _Squares:
 
     def _quads(self, b: Value) -> list[Value]:
         """Return where every fourth column starts: x86 adds up to three strides on its own."""
-        step, is_pair = self.sums.get("b_column"), len(self.streams) > 1
-        return [b + step * column for column in range(0, self.lanes if is_pair else 1, 4)]
+        step, is_alone = self.sums.get("b_column"), len(self.streams) == 1
+        return [b + step * column for column in range(0, 1 if is_alone else self.lanes, 4)]
 
     def _sources(self, quads: list[Value]) -> list[Value]:
         """Return where each column starts; of a single stream, those past `valid` as the last."""
@@ -262,7 +276,9 @@ class _Squares:
         return turn.results
 
 
-def _emit_streams(module: KernelModule, recipe: Recipe, height: int, count: int) -> Function:
+def _emit_streams(
+    module: KernelModule, recipe: Recipe, height: int, count: int, is_far: bool
+) -> Function:
     """Define `_streams_<count>(args, valid, a_pitch, …b, a, count, running, adds of each)`."""
     total = Pointer(arithmetic_of(recipe).total)
     one: dict[str, Type] = {
@@ -275,7 +291,7 @@ def _emit_streams(module: KernelModule, recipe: Recipe, height: int, count: int)
         k, args, valid, a_pitch, *values = opened
         starts = range(0, len(values), len(one))
         streams = [_Stream(*values[start : start + len(one)]) for start in starts]
-        _Squares(_Sums(k, recipe, height, args), streams, a_pitch, valid).run()
+        _Squares(_Sums(k, recipe, height, args), streams, a_pitch, valid, is_far).run()
         handle: Function = k.handle
     return handle
 
@@ -284,52 +300,66 @@ def _emit_streams(module: KernelModule, recipe: Recipe, height: int, count: int)
 class _AlongSums(_Columns):
     """The k of one column lie side by side: squares of k and columns are transposed.
 
-    A sum is one chain of FMAs, so two go together: of two blocks of k, or of two registers of
-    columns where k has one block. (Many columns at once would meet in one set of the first cache.)
+    A sum is one chain of FMAs, so several go together: of blocks of k, or of registers of columns
+    where k has one block. (Many columns at once would meet in one set of the first cache.)
     """
 
     wide = 2
 
-    def __init__(self, module: KernelModule, recipe: Recipe, height: int) -> None:
-        self.one, self.two = (_emit_streams(module, recipe, height, count) for count in (1, 2))
+    def __init__(self, module: KernelModule, recipe: Recipe, height: int, is_far: bool) -> None:
+        self.count = 2
+        self.streams = {
+            count: _emit_streams(module, recipe, height, count, is_far) for count in (1, 2)
+        }
 
     def run(self, sums: _Sums, place: _Place, first: Value, stop: Value) -> None:
         k, lanes, block = sums.k, sums.lanes, sums.get("k_block")
         is_short = sums.get("k") <= block
-        columns = k.select(is_short, k.integer(2 * lanes), k.integer(lanes))
+        columns = k.select(is_short, k.integer(self.count * lanes), k.integer(lanes))
         count = k.maximum(sums.get("k"), 1)
-        running = k.stack(sums.total, max(2, 2 * sums.height * lanes))
-        second = k.select(is_short, running + sums.height * lanes, running)
+        running = k.stack(sums.total, max(2, self.count * sums.height * lanes))
         with k.loop(stop, start=first, step=columns) as turn:
-            column = turn.index
-            next_column = k.select(is_short, column + lanes, column)
-            with k.loop(count, step=2 * block) as pair:
-                next_start = k.select(is_short, pair.index, pair.index + block)
-                streams = [
-                    _stream(sums, place, column, pair.index, running),
-                    _stream(sums, place, next_column, next_start, second),
-                ]
-                self._pair(sums, place, streams, [stop - column, stop - next_column])
-            sums.finish(place, running, column, k.minimum(column + columns, stop))
+            with k.loop(count, step=self.count * block) as blocks:
+                streams, left = [], []
+                for number in range(self.count):
+                    slot = k.select(is_short, k.integer(number), k.integer(0))
+                    later = k.select(is_short, k.integer(0), block * number)
+                    column = turn.index + slot * lanes
+                    to = running + slot * (sums.height * lanes)
+                    streams.append(_stream(sums, place, column, blocks.index + later, to))
+                    left.append(stop - column)
+                self._compute(sums, place, streams, left)
+            sums.finish(place, running, turn.index, k.minimum(turn.index + columns, stop))
 
-    def _pair(self, sums: _Sums, place: _Place, streams: list[_Stream], left: list[Value]) -> None:
-        """Compute two streams: together where both are whole and have as many squares."""
-        k, lanes = sums.k, sums.lanes
-        first, second = streams
-        as_long = (first.count // lanes).equals(second.count // lanes)
-        fits = k.both(k.both(left[1] >= lanes, second.count > 0), as_long)
+    def _compute(
+        self, sums: _Sums, place: _Place, streams: list[_Stream], left: list[Value]
+    ) -> None:
+        """Compute streams: together where all are whole and as long, else one after the other."""
+        k, lanes, half = sums.k, sums.lanes, len(streams) // 2
+        if half == 0:
+            self._compute_one(sums, place, streams[0], left[0])
+            return
+        squares = streams[0].count // lanes
+        fits = left[-1] >= lanes
+        for stream in streams[1:]:
+            as_long = k.both(stream.count > 0, (stream.count // lanes).equals(squares))
+            fits = k.both(fits, as_long)
         with k.either(fits) as (together, apart):
             with together:
-                numbers = (sums.args, k.integer(lanes), place.a_pitch)
-                k.call(self.two, *numbers, *_values(first), *_values(second))
+                values = [value for stream in streams for value in _values(stream)]
+                function = self.streams[len(streams)]
+                k.call(function, sums.args, k.integer(lanes), place.a_pitch, *values)
             with apart:
-                for stream, valid in zip(streams, left, strict=True):
-                    # Without any k a first block still writes its zeros.
-                    counts = k.either_true(stream.count > 0, stream.adds.equals(0))
-                    exists = k.both(valid > 0, counts)
-                    with k.when(exists):
-                        numbers = (sums.args, k.minimum(valid, lanes), place.a_pitch)
-                        k.call(self.one, *numbers, *_values(stream))
+                self._compute(sums, place, streams[:half], left[:half])
+                self._compute(sums, place, streams[half:], left[half:])
+
+    def _compute_one(self, sums: _Sums, place: _Place, stream: _Stream, left: Value) -> None:
+        k = sums.k
+        # Without any k a first block still writes its zeros.
+        counts = k.either_true(stream.count > 0, stream.adds.equals(0))
+        with k.when(k.both(left > 0, counts)):
+            valid = k.minimum(left, sums.lanes)
+            k.call(self.streams[1], sums.args, valid, place.a_pitch, *_values(stream))
 
 
 def _stream(sums: _Sums, place: _Place, column: Value, start: Value, running: Value) -> _Stream:
@@ -387,9 +417,14 @@ def _further_slot(inputs: int, number: int) -> int:
     return _BATCH_AXES + (4 + inputs) * AXES + 3 * number
 
 
-def emit_rows(module: KernelModule, recipe: Recipe, height: int, way: str) -> None:
-    """Define `run(arguments, scratch)`: claim chunks of the columns of `height` rows."""
-    columns = _WAYS[way](module, recipe, height)
+def emit_rows(
+    module: KernelModule, recipe: Recipe, height: int, way: str, is_far: bool = False
+) -> None:
+    """Define `run(arguments, scratch)`: claim chunks of the columns of `height` rows.
+
+    `is_far` says that b comes from memory, not from a cache.
+    """
+    columns = _WAYS[way](module, recipe, height, is_far)
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
         k,
         args,
@@ -440,7 +475,8 @@ class FewRows:
             k_block(self.k, tile_for(target)), n_chunk, n_chunks, *flat(self.batch, 3 + inputs),
             *(number for x in self.further for number in (0, x.row, x.column)),
         )  # fmt: skip
-        entry = jit.kernel(emit_rows, self.recipe, self.m, way)
+        is_far = way == "sums" and nbytes > (cpu.describe().l3_bytes or cpu.describe().l2_bytes)
+        entry = jit.kernel(emit_rows, self.recipe, self.m, way, is_far)
         places = [(_SLOT["out"], self.out), (_SLOT["a"], self.a), (_SLOT["b"], self.b)]
         places += [(_further_slot(inputs, i), x.place) for i, x in enumerate(self.further)]
         is_plain = self.a_strides[1] == 1 and STORED[self.recipe.a] == total
