@@ -93,16 +93,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class Dense:
-    """A contiguous array as kernels see it; its address does not matter here."""
+    """An array as kernels see it; plans do not keep its address."""
 
+    address: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: np.dtype
-    address: int = 0
 
 
 def dense(array: np.ndarray) -> Dense:
-    return Dense(array.shape, tuple(s // array.itemsize for s in array.strides), array.dtype)
+    strides = tuple(step // array.itemsize for step in array.strides)
+    return Dense(array.ctypes.data, array.shape, strides, array.dtype)
 
 
 def forget_plans() -> None:

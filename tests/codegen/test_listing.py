@@ -50,7 +50,7 @@ def emit_lanes(module: KernelModule) -> None:
         k.prefetch(x + 64)
         mixed = k.shuffle(low, high, [0, 8, 1, 9, 2, 10, 3, 11])
         chosen = k.select(mixed > k.splat(x[9]), mixed, ~mixed & k.iota(i32))
-        x.store(8, k.convert(k.sqrt(k.convert(chosen, f32)), i32))
+        x.store(8, k.bitcast(k.sqrt(k.convert(chosen, f32)), i32))
 
 
 def emit_shared(module: KernelModule) -> None:

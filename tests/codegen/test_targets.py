@@ -10,9 +10,11 @@ from lamina.codegen.builder import KernelModule
 from lamina.codegen.target import TARGETS
 from lamina.codegen.types import Pointer, f32, i8, i64
 from lamina.errors import CompileError
+from lamina.kernels.gemm.arithmetic import Recipe
 from lamina.kernels.gemm.contract import emit_contraction
 from lamina.kernels.gemm.tiles import tile_for
 
+PRODUCT = Recipe.of("float32")
 WHOLE = {"args": Pointer(i64), "scratch": Pointer(i8)}
 
 
@@ -62,7 +64,7 @@ def test_multiply_add(name):
 
 @pytest.mark.parametrize("name", ["neon", "rvv128", "simd128", "avx512"])
 def test_the_matrix_product_is_compiled(name):
-    text = assemble.assembly(jit.build(emit_contraction, TARGETS[name], "float32"))
+    text = assemble.assembly(jit.build(emit_contraction, TARGETS[name], PRODUCT))
     tile = tile_for(TARGETS[name])
     assert len(re.findall(MULTIPLY_ADD[name] + r"|vfmacc|fmla", text)) >= tile.rows * tile.vectors
 
@@ -70,7 +72,7 @@ def test_the_matrix_product_is_compiled(name):
 def test_a_target_is_a_row_of_data():
     """Kernels read what a row says, never its name: a new row needs nothing else."""
     new = replace(TARGETS["neon"], name="new")
-    for parameters in ((emit_multiply_add,), (emit_contraction, "float32")):
+    for parameters in ((emit_multiply_add,), (emit_contraction, PRODUCT)):
         emitter, *rest = parameters
         old_code, new_code = (
             assemble.object_code(jit.build(emitter, row, *rest)) for row in (TARGETS["neon"], new)
