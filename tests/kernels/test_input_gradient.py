@@ -6,6 +6,7 @@ from kernels.operands import ArrayOperand, GuardedMemory, error_in_roundings
 from kernels.test_conv import allowance, reference
 
 from lamina.codegen import threads
+from lamina.kernels import launch
 from lamina.kernels.convolution import entry, input_gradient
 
 NAME = "input gradient"
@@ -18,7 +19,7 @@ def turned(w, groups):
     return parts[0] if groups == 1 else parts.reshape(groups * channels, -1, *taps)
 
 
-def computed(g, w, shape, stride, padding, *, groups=1, out=None):
+def computed(g, w, shape, stride, padding, *, groups=1, out=None, strategy=NAME):
     """The gradient, of the given spatial shape, of an input whose convolution with `w` has the
     gradient `g`.
     """
@@ -28,7 +29,7 @@ def computed(g, w, shape, stride, padding, *, groups=1, out=None):
     rest = tuple(size - 1 - pad for size, pad in zip(w.shape[2:], padding, strict=True))
     entry.conv(
         *map(ArrayOperand, (out, g, weights)), stride=(1, 1), padding=rest, dilation=(1, 1),
-        input_dilation=stride, groups=groups, strategy=NAME,
+        input_dilation=stride, groups=groups, strategy=strategy,
     )  # fmt: skip
     return out
 
@@ -88,17 +89,24 @@ def test_phases_without_taps_are_zero(each_target):
     assert (out[:, :, ::2, ::2] != 0).all()
 
 
-def test_same_bits_for_any_threads_batch_and_place(team, each_target, monkeypatch):
+@pytest.mark.parametrize(("strategy", "channels"), [(NAME, 40), ("row by row", 5)])
+def test_same_bits_for_any_threads_batch_and_place(
+    team, each_target, monkeypatch, strategy, channels
+):
     random = np.random.default_rng(3)
-    g, w = drawn(random, "f4", 5, 70, 6, 7), drawn(random, "f4", 70, 40, 3, 3)
+    g, w = drawn(random, "f4", 5, 70, 6, 17), drawn(random, "f4", 70, channels, 3, 3)
     monkeypatch.setattr(input_gradient, "_FLOPS_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(launch, "FLOPS_WORTH_A_THREAD", 1)
+
+    def gradient(part):
+        return computed(g[part], w, (11, 33), (2, 2), (1, 1), strategy=strategy)
+
     threads.set_num_threads(1)
-    whole = computed(g, w, (11, 13), (2, 2), (1, 1))
+    whole = gradient(slice(0, 5))
     for count in (1, 2, 3, 7):
         threads.set_num_threads(count)
         for part in (slice(0, 1), slice(3, 4), slice(1, 3), slice(0, 5)):
-            found = computed(g[part], w, (11, 13), (2, 2), (1, 1))
-            assert found.tobytes() == whole[part].tobytes()
+            assert gradient(part).tobytes() == whole[part].tobytes()
 
 
 @pytest.mark.parametrize("side", ["start", "end"])

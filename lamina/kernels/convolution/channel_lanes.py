@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import Target
-from lamina.codegen.types import Pointer, Scalar, Type, i64
+from lamina.codegen.types import Pointer, Scalar, Type, element_of, i64
 from lamina.codegen.values import Value
 from lamina.kernels.gemm.tiles import tile_for
 from lamina.kernels.scalars import SCALARS
@@ -148,7 +148,7 @@ def _emit_multiply(
             rest.next = [left + step, right + r.panel, *sums]
         lines = [m + pitch * row for row in range(height)]
         places = [line + i * r.lanes for line in lines for i in range(r.vectors)]
-        _store_sums(k, r, rest.results[2:], places, adds)
+        store_sums(k, rest.results[2:], places, adds)
         handle: Function = k.handle
     return handle
 
@@ -164,13 +164,13 @@ def _step(
     return done
 
 
-def _store_sums(
-    k: Builder, r: Registers, sums: list[Value], places: list[Value], adds: Value
-) -> None:
+def store_sums(k: Builder, sums: list[Value], places: list[Value], adds: Value) -> None:
+    """Write registers to `places`, on top of what is there where `adds` is positive."""
+    lanes = k.target.lanes(element_of(places[0].type))
     with k.either(adds > 0) as (then, otherwise):
         with then:
             for place, total in zip(places, sums, strict=True):
-                place.store(0, place.load(0, lanes=r.lanes) + total)
+                place.store(0, place.load(0, lanes=lanes) + total)
         with otherwise:
             for place, total in zip(places, sums, strict=True):
                 place.store(0, total)

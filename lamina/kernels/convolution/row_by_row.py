@@ -1,126 +1,225 @@
-"""Convolution of few channels a group, such as depthwise: no panels, one output row at a time.
+"""Convolution of few channels a group: no panels, one output row at a time.
 
     out[n, g, o, p] = Σ_k w[g, o, k] · x[n, g, offset(k) + p·step]
 
-The sum runs over the taps in order in one register a block of pixels, as in the matrix kernel.
+A few registers of neighbouring pixels meet the weights of a few output channels. Each sum runs over
+the taps in order, a few channels for a whole band of rows before the next ones: what they read then
+stays in the first cache.
 """
 
 import ctypes
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 
 from lamina.codegen import jit
-from lamina.codegen.builder import Builder, KernelModule
+from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import host_target
-from lamina.codegen.types import Pointer, Scalar, i8, i64
+from lamina.codegen.types import Pointer, Scalar, Type, element_of, i8, i64
 from lamina.codegen.values import Value
+from lamina.kernels.convolution.channel_lanes import call_for_height, even_groups, store_sums
 from lamina.kernels.convolution.padded import copy_cost, on_copies
-from lamina.kernels.convolution.problem import Problem, place_axes, plane_axes, sum_axes
-from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.convolution.problem import Problem, group_axis, place_axes, sum_axes
+from lamina.kernels.convolution.strategy import Strategy, layout_cost
 from lamina.kernels.launch import Place, Step, View, workers_for
 from lamina.kernels.offsets import emit_table, locate
 from lamina.kernels.operand import AXES, Axes, coalesce, flat, product
 from lamina.kernels.scalars import SCALARS
 
 _FIELDS = (
-    "counter", "planes", "out", "w", "x", "taps", "lines", "width", "out_step", "step",
+    "counter", "chunks", "out", "w", "x", "taps", "lines", "width", "out_step", "step",
+    "outputs", "out_output", "w_output", "output_groups", "bands", "band", "tap_block", "pitch",
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _TAP_AXES = len(_FIELDS)
 _PLANE_AXES = _TAP_AXES + 3 * AXES
 _LINE_AXES = _PLANE_AXES + 4 * AXES
 _Block = ctypes.c_int64 * (_LINE_AXES + 3 * AXES)
-_REGISTERS = 4
-_MOST_TAPS = 512
-# Cycles of a product of registers, and of a row.
-_PRODUCT, _ROW = 3.5, 40
+# Registers of pixels and output channels of a tile: twelve sums stay in registers.
+_REGISTERS, _OUTPUTS = 4, 3
+_MOST_TAPS = 2048
+# What that many taps read of a row should be in the first cache still when the next row comes.
+_TAPS_OF_A_BLOCK = 48
+_LINES_OF_A_BAND = 8
+# Cycles of a product of registers, of a load of pixels, and of a register written.
+_PRODUCT, _LOAD, _WRITTEN = 0.52, 0.4, 8
 
 
-class _Plane:
-    """Emits the rows of one output plane."""
+def _load(k: Builder, source: Value, every: int) -> Value:
+    lanes = k.target.lanes(element_of(source.type))
+    low = source.load(0, lanes=lanes)
+    if every == 1:
+        return low
+    high = source.load(lanes, lanes=lanes)
+    return k.shuffle(low, high, range(0, 2 * lanes, 2))
 
-    def __init__(self, k: Builder, scalar: Scalar, args: Value, taps: list[Value]) -> None:
+
+def _store(k: Builder, out: Value, total: Value, left: Value, step: Value) -> None:
+    lanes = k.target.lanes(element_of(out.type))
+    is_whole = k.both(step.equals(1), left > lanes - 1)
+    with k.either(is_whole) as (whole, part):
+        with whole:
+            out.store(0, total)
+        with part, k.either(step.equals(1)) as (side_by_side, apart):
+            with side_by_side:
+                k.store_first(out, total, left)
+            with apart:
+                k.store_spread(out, total, step, left)
+
+
+def _emit_tile(
+    module: KernelModule, scalar: Scalar, outputs: int, registers: int, every: int
+) -> Function:
+    """Define `_tile_<every>_<outputs>_<registers>(taps, offsets, x, w, sums, pitch, adds)`.
+
+    `w` holds the weights of `outputs` output channels for each tap; their sums are `pitch` apart.
+    """
+    pointer = Pointer(scalar)
+    parameters: dict[str, Type] = {
+        "taps": i64, "offsets": Pointer(i64), "x": pointer, "w": pointer, "sums": pointer,
+        "pitch": i64, "adds": i64,
+    }  # fmt: skip
+    lanes = module.target.lanes(scalar)
+    name = f"_tile_{every}_{outputs}_{registers}"
+    with module.function(name, parameters, inline="never") as opened:
+        k, taps, offsets, x, w, sums, pitch, adds = opened
+        start = [k.zeros(scalar)] * (outputs * registers)
+        with k.loop(taps, carry=[w, *start]) as tap:
+            weights, *totals = tap.carried
+            source = x + offsets[tap.index]
+            factors = [k.splat(weights[number]) for number in range(outputs)]
+            done: list[Value] = []
+            for register in range(registers):
+                pixels = _load(k, source + register * lanes * every, every)
+                here = totals[register * outputs : (register + 1) * outputs]
+                done += [k.fma(f, pixels, total) for f, total in zip(factors, here, strict=True)]
+            tap.next = [weights + outputs, *done]
+        places = [
+            (sums + pitch * channel) + register * lanes
+            for register in range(registers)
+            for channel in range(outputs)
+        ]
+        store_sums(k, tap.results[1:], places, adds)
+        handle: Function = k.handle
+    return handle
+
+
+@dataclass(frozen=True, slots=True)
+class _Scratch:
+    """Where tables of offsets, the weights of a tile and its sums lie, in bytes."""
+
+    tables: int
+    weights: int
+    sums: int
+
+    @classmethod
+    def of(cls, scalar: Scalar) -> "_Scratch":
+        sizes = (4 * _MOST_TAPS * i64.bytes, _MOST_TAPS * _OUTPUTS * scalar.bytes)
+        return cls(*accumulate(sizes, initial=0))
+
+
+class _Chunk:
+    """Emits the work on one chunk: a band of rows of a few output channels."""
+
+    def __init__(self, k: Builder, scalar: Scalar, args: Value, scratch: Value) -> None:
         self.k = k
         self.scalar = scalar
         self.args = args
         self.lanes = k.target.lanes(scalar)
-        self.w_offsets, _, self.x_offsets, _ = taps
+        parts = _Scratch.of(scalar)
+        first = k.cast_pointer(scratch + parts.tables, i64)
+        self.tables = [first + row * _MOST_TAPS for row in range(4)]
+        self.weights, self.sums = (
+            k.cast_pointer(scratch + start, scalar) for start in (parts.weights, parts.sums)
+        )
+        self.line_pitch = self.get("pitch") * _OUTPUTS
 
     def get(self, name: str) -> Value:
         return self.args[_SLOT[name]]
 
-    def run(self, number: Value) -> None:
+    def run(self, number: Value, tiles: dict[int, dict[int, dict[int, Function]]]) -> None:
+        """Work on chunk `number` by the functions `tiles[every][outputs][registers]`."""
         k = self.k
-        starts = locate(k, self.args, _PLANE_AXES, number, 3)
-        out, w, x = (
+        band = number % self.get("bands") * self.get("band")
+        rest = number // self.get("bands")
+        group, plane = rest % self.get("output_groups"), rest // self.get("output_groups")
+        starts = locate(k, self.args, _PLANE_AXES, plane, 3)
+        self.out, w, self.x = (
             k.pointer_at(self.get(name), self.scalar) + start
             for name, start in zip(("out", "w", "x"), starts, strict=True)
         )
-        with k.loop(self.get("lines")) as line:
-            to, source = locate(k, self.args, _LINE_AXES, line.index, 2)
-            for every in (1, 2):
-                with k.when(self.get("step").equals(every)):
-                    self._row(out + to, w, x + source, every)
+        first = group * _OUTPUTS
+        outputs = k.minimum(self.get("outputs") - first, _OUTPUTS)
+        self.out = self.out + first * self.get("out_output")
+        self._pack(w + first * self.get("w_output"), outputs)
+        lines = k.minimum(self.get("band"), self.get("lines") - band)
+        for every, by_outputs in tiles.items():
+            for count, functions in by_outputs.items():
+                is_so = k.both(self.get("step").equals(every), outputs.equals(count))
+                with k.when(is_so):
+                    self._sum(band, lines, every, count, functions)
+        with k.loop(lines) as line, k.loop(outputs) as output:
+            self._write(band, line.index, output.index)
 
-    def _row(self, out: Value, w: Value, x: Value, every: int) -> None:
-        k, width = self.k, self.get("width")
-        wide = _REGISTERS * self.lanes
-        whole = width // wide * wide
-        with k.loop(whole, step=wide) as turn:
-            self._block(out, w, x, turn.index, every, _REGISTERS)
-        with k.loop(width, start=whole, step=self.lanes) as turn:
-            self._block(out, w, x, turn.index, every, 1)
+    def _sum(
+        self, band: Value, lines: Value, every: int, outputs: int, functions: dict[int, Function]
+    ) -> None:
+        """Sum a block of taps for all rows of the band, then the next."""
+        k, taps = self.k, self.get("taps")
+        # Without any tap sums are zero: one block of none.
+        stop, size = k.maximum(taps, 1), self.get("tap_block")
+        with k.loop(stop, step=size) as block, k.loop(lines) as line:
+            count = k.minimum(size, taps - block.index)
+            _, source = locate(k, self.args, _LINE_AXES, band + line.index, 2)
+            registers = (self.get("width") + (self.lanes - 1)) // self.lanes
+            with even_groups(k, registers, _REGISTERS) as (first, number):
+                at = first * self.lanes
+                call_for_height(
+                    k, functions, number, count, self.tables[2] + block.index,
+                    self.x + (source + at * every), self.weights + block.index * outputs,
+                    self.sums + (line.index * self.line_pitch + at), self.get("pitch"),
+                    block.index,
+                )  # fmt: skip
 
-    def _block(self, out: Value, w: Value, x: Value, at: Value, every: int, registers: int) -> None:
-        k = self.k
-        here = x + at * every
-        with k.loop(self.get("taps"), carry=[k.zeros(self.scalar)] * registers) as tap:
-            factor = k.splat(w[self.w_offsets[tap.index]])
-            source = here + self.x_offsets[tap.index]
-            tap.next = [
-                k.fma(factor, self._load(source + number * self.lanes * every, every), total)
-                for number, total in enumerate(tap.carried)
-            ]
-        for number, total in enumerate(tap.results):
-            self._store(out, at + number * self.lanes, total)
-
-    def _load(self, source: Value, every: int) -> Value:
-        low = source.load(0, lanes=self.lanes)
-        if every == 1:
-            return low
-        high = source.load(self.lanes, lanes=self.lanes)
-        return self.k.shuffle(low, high, range(0, 2 * self.lanes, 2))
-
-    def _store(self, out: Value, at: Value, total: Value) -> None:
+    def _write(self, band: Value, line: Value, output: Value) -> None:
         k, step = self.k, self.get("out_step")
-        left = self.get("width") - at
-        with k.either(step.equals(1)) as (side_by_side, apart):
-            with side_by_side:
-                k.store_first(out + at, total, left)
-            with apart:
-                spare = k.stack(self.scalar, self.lanes)
-                spare.store(0, total)
-                with k.loop(k.minimum(left, self.lanes)) as lane:
-                    out[(at + lane.index) * step] = spare[lane.index]
+        to, _ = locate(k, self.args, _LINE_AXES, band + line, 2)
+        out = self.out + (to + output * self.get("out_output"))
+        sums = self.sums + (line * self.line_pitch + output * self.get("pitch"))
+        with k.loop(self.get("width"), step=self.lanes) as at:
+            total = (sums + at.index).load(0, lanes=self.lanes)
+            _store(k, out + at.index * step, total, self.get("width") - at.index, step)
+
+    def _pack(self, w: Value, outputs: Value) -> None:
+        """Bring the weights of each tap side by side."""
+        k = self.k
+        with k.loop(self.get("taps")) as tap, k.loop(outputs) as output:
+            place = self.tables[0][tap.index] + output.index * self.get("w_output")
+            self.weights[tap.index * outputs + output.index] = w[place]
 
 
 def emit_row_by_row(module: KernelModule, dtype: str) -> None:
-    """Define `run(arguments, scratch)`: claim output planes and compute them."""
+    """Define `run(arguments, scratch)`: claim bands of rows and compute them."""
     scalar = SCALARS[dtype]
     table = emit_table(module)
-    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
-        k,
-        args,
-        scratch,
-    ):
-        first = k.cast_pointer(scratch, i64)
-        taps = [first + row * _MOST_TAPS for row in range(4)]
+    tiles = {
+        every: {
+            outputs: {
+                registers: _emit_tile(module, scalar, outputs, registers, every)
+                for registers in range(1, _REGISTERS + 1)
+            }
+            for outputs in range(1, _OUTPUTS + 1)
+        }
+        for every in (1, 2)
+    }
+    parameters: dict[str, Type] = {"args": Pointer(i64), "scratch": Pointer(i8)}
+    with module.function("run", parameters) as (k, args, scratch):
+        chunk = _Chunk(k, scalar, args, scratch)
         count = args[_SLOT["taps"]]
-        k.call(table, args + _TAP_AXES, k.integer(0), count, k.integer(1), *taps)
-        plane = _Plane(k, scalar, args, taps)
+        k.call(table, args + _TAP_AXES, k.integer(0), count, k.integer(1), *chunk.tables)
         number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < plane.get("planes")):
-            plane.run(number.get())
+        with k.repeat_while(lambda: number.get() < chunk.get("chunks")):
+            chunk.run(number.get(), tiles)
             number.set(k.claim(args))
 
 
@@ -128,9 +227,10 @@ def emit_row_by_row(module: KernelModule, dtype: str) -> None:
 class RowByRow:
     """One convolution to compute; axes are (size, stride, stride …), outermost first.
 
-    `taps` have strides in w and x, `planes` in out, w and x, `lines` in out and x. A row has
-    `width` pixels, `out_step` apart in out and `x_step` (1 or 2) in x, which may be read two
-    blocks of registers past its end.
+    `taps` have strides in w and x, `planes` in out, w and x, `lines` in out and x; a plane has
+    `outputs` output channels. A row has `width` pixels, `out_step` apart in out and `x_step` (1 or
+    2) in x, which may be read two blocks of registers past its end. `tap_block` taps are summed
+    before the next row is begun.
     """
 
     dtype: str
@@ -138,8 +238,12 @@ class RowByRow:
     w: Place
     x: Place
     width: int
+    outputs: int
+    out_output: int
+    w_output: int
     out_step: int
     x_step: int
+    tap_block: int
     taps: Axes
     planes: Axes
     lines: Axes
@@ -147,39 +251,53 @@ class RowByRow:
     def step(self) -> Step:
         """Return the kernel call that computes it."""
         planes, taps, lines = (product(axes) for axes in (self.planes, self.taps, self.lines))
+        groups, bands = -(-self.outputs // _OUTPUTS), -(-lines // _LINES_OF_A_BAND)
+        chunks = planes * groups * bands
+        scalar, lanes = SCALARS[self.dtype], host_target().lanes(SCALARS[self.dtype])
+        pitch = -(-self.width // lanes) * lanes
+        band = -(-lines // bands)
+        scratch = _Scratch.of(scalar).sums + band * _OUTPUTS * pitch * scalar.bytes
         arguments = _Block(
-            0, planes, 0, 0, 0, taps, lines, self.width, self.out_step, self.x_step,
+            0, chunks, 0, 0, 0, taps, lines, self.width, self.out_step, self.x_step,
+            self.outputs, self.out_output, self.w_output, groups, bands, band, self.tap_block,
+            pitch,
             *flat(self.taps, 2), *flat(self.planes, 3), *flat(self.lines, 2),
         )  # fmt: skip
         entry = jit.kernel(emit_row_by_row, self.dtype)
-        workers = workers_for(chunks=planes, flops=2 * planes * taps * lines * self.width)
+        flops = 2 * planes * self.outputs * taps * lines * self.width
+        workers = workers_for(chunks=chunks, flops=flops)
         places = ((_SLOT["out"], self.out), (_SLOT["w"], self.w), (_SLOT["x"], self.x))
-        scratch = 4 * _MOST_TAPS * 8
         return Step(entry, arguments, places, scratch, workers)
 
 
 def _compute(p: Problem, x: View) -> Step:
     """Compute `p` row by row from its padded input."""
     w, here, sums = sum_axes(p, x)
+    taps = max(1, prod(p.taps))
     return RowByRow(
         dtype=p.dtype,
         out=p.out.place,
         w=w.place,
         x=here.place,
         width=p.places[2],
+        outputs=p.outputs,
+        out_output=p.out.strides[1],
+        w_output=p.w.strides[0],
         out_step=p.out.strides[4],
         x_step=x.strides[4] * p.stride[2],
+        tap_block=max(1, _TAPS_OF_A_BLOCK // taps) * taps,
         taps=coalesce(sums),
-        planes=plane_axes(p, x),
+        planes=[(p.out.shape[0], p.out.strides[0], 0, x.strides[0]), group_axis(p, x)],
         lines=place_axes(p, x)[:2],
     ).step()
 
 
 def _cost(p: Problem) -> float:
     lanes = host_target().lanes(SCALARS[p.dtype])
-    rows = p.places[0] * p.places[1] * p.w.shape[0]
-    registers = -(-p.places[2] // lanes)
-    return copy_cost(p) + rows * (_ROW + registers * _PRODUCT * prod(p.w.shape[1:]))
+    groups = p.parts * -(-p.outputs // _OUTPUTS)
+    registers = p.places[0] * p.places[1] * -(-p.places[2] // lanes)
+    products = prod(p.w.shape[1:]) * (p.parts * p.outputs * _PRODUCT + groups * _LOAD * p.stride[2])
+    return copy_cost(p) + registers * (products + p.parts * p.outputs * _WRITTEN) + layout_cost(p)
 
 
 ROW_BY_ROW = Strategy(
