@@ -1,6 +1,7 @@
 """`lamina.explain`: what runs when a function of tensors is called, down to the instructions."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from lamina.codegen.anatomy import anatomy
 from lamina.codegen.jit import Kernel
 from lamina.codegen.target import host_target
 from lamina.errors import ArgumentError
-from lamina.kernels.peak import fma_peak, memory_bandwidth
+from lamina.kernels.peak import fma_peak, memory_bandwidth, triad_bandwidth
 from lamina.operate.observation import Observed, observe
 
 Stage = Literal["summary", "kernel", "llvm", "asm"]
@@ -20,7 +21,7 @@ _TEXTS: dict[str, Callable[[Kernel], str]] = {
     "llvm": lambda kernel: assemble.optimised_ir(kernel.module()),
     "asm": lambda kernel: assemble.assembly(kernel.module()),
 }
-_COMMON_CACHE_BYTES = 1 << 20
+_LEAST_BYTES, _MOST_BYTES = 1 << 14, 1 << 27
 
 
 def explain(
@@ -70,12 +71,12 @@ def _summarise(console: Console, seen: list[Observed], kernels: list[Kernel]) ->
         f"{peak:.1f} GFLOP/s in float32 and reads {bandwidth:.1f} GB/s",
         highlight=False,
     )
-    console.print(_ops(seen, peak * count, bandwidth))
+    console.print(_ops(seen, peak * count))
     if kernels:
         console.print(_kernels(kernels))
 
 
-def _ops(seen: list[Observed], peak: float, bandwidth: float) -> Table:
+def _ops(seen: list[Observed], peak: float) -> Table:
     table = Table(title="What runs", title_justify="left")
     for column in ("op", "shapes"):
         table.add_column(column, overflow="fold")
@@ -84,7 +85,7 @@ def _ops(seen: list[Observed], peak: float, bandwidth: float) -> Table:
     for row in seen:
         shapes = ", ".join("×".join(map(str, spec.shape)) or "scalar" for spec in row.inputs)
         speed = row.operations / row.seconds / 1e9
-        limit, what = _limit(row, peak, bandwidth)
+        limit, what = _limit(row, peak)
         table.add_row(
             row.op.name if row.kernels else f"{row.op.name} (numpy)",
             shapes,
@@ -93,7 +94,7 @@ def _ops(seen: list[Observed], peak: float, bandwidth: float) -> Table:
             f"{row.operations / max(row.bytes, 1):.2f}",
             f"{row.seconds * 1e6:.1f}",
             f"{speed:.2f}",
-            f"{speed / limit:.0%} {what}",
+            f"{speed / max(limit, 1e-9):.0%} {what}",
         )
     return table
 
@@ -105,19 +106,25 @@ def _short(number: int) -> str:
     return str(number)
 
 
-def _limit(row: Observed, peak: float, bandwidth: float) -> tuple[float, str]:
+def _limit(row: Observed, peak: float) -> tuple[float, str]:
     """Return the roof over an op in GFLOP/s, and what it is made of.
 
-    Memory counts where the operands exceed the caches.
+    The bandwidth is that of the cache, or of the memory, that holds as many bytes as the op moves;
+    caches up to the second are each thread's own.
     """
     if row.output.dtype.itemsize == 8:
         peak /= 2
-    here = cpu.describe()
-    cached = max(here.l2_bytes, here.l3_bytes, _COMMON_CACHE_BYTES)
-    memory = bandwidth * row.operations / max(row.bytes, 1)
-    if row.bytes > cached and memory < peak:
-        return max(memory, 1e-9), "memory"
-    return peak, "FMA"
+    moved = max(row.bytes, _LEAST_BYTES)
+    own = moved <= (cpu.describe().l2_bytes or _LEAST_BYTES)
+    bandwidth = _bandwidth(moved.bit_length()) * (threads.num_threads() if own else 1)
+    memory = bandwidth * row.operations / moved
+    return (memory, "memory") if memory < peak else (peak, "FMA")
+
+
+@cache
+def _bandwidth(bits: int) -> float:
+    """Return the bandwidth, in GB/s, of so many bytes: a power of two, as far as it is worth."""
+    return triad_bandwidth(min(1 << bits, _MOST_BYTES))
 
 
 def _kernels(kernels: list[Kernel]) -> Table:
