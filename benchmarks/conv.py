@@ -66,7 +66,14 @@ def our_calls(layer: Layer, batch: int, direction: str) -> dict[str, Call]:
     names = ("stride", "padding", "dilation", "input_dilation")
     named = {name: (number,) * 2 for name, number in zip(names, numbers, strict=False)}
     named |= {"groups": numbers[4], "batch_groups": numbers[5]}
-    costs = strategies(parts(*operands, **named))
+    # Phases of an input with gaps may be computed together, or each for itself.
+    ways = (
+        strategies(parts(*operands, **named, strategy=way))
+        for way in (None, "input gradient", "padded im2col")
+    )
+    costs: dict[str, float] = {}
+    for found in ways:
+        costs |= {name: cost for name, cost in found.items() if name not in costs}
     worth = WORTH_A_TRY * min(costs.values())
     return {
         name: partial(conv, *operands, **named, strategy=name)

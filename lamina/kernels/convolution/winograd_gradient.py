@@ -54,6 +54,13 @@ class WinogradGradient:
         """How many tiles all images have."""
         return self.problem.channels * prod(self._tile_grid)
 
+    @property
+    def _lanes_are_outputs(self) -> bool:
+        """Whether output channels leave fewer lanes idle than inputs do."""
+        panel, sizes = self._shapes.panel, (self.problem.outputs, self.problem.out.shape[0])
+        outputs, inputs = (size / (-(-size // panel) * panel) for size in sizes)
+        return outputs > inputs
+
     def step(self) -> Step:
         """Return the kernel call that computes it."""
         s, p = self._shapes, self.problem
@@ -65,6 +72,7 @@ class WinogradGradient:
         chunks = p.parts * x_blocks * w_blocks
         rows, columns = self._tile_grid
         arguments = {
+            "lanes_are_outputs": int(self._lanes_are_outputs),
             "chunks": chunks, "x_blocks": x_blocks, "w_blocks": w_blocks, "x_block": x_block,
             "w_block": w_block, "inputs": inputs, "outputs": p.outputs, "tiles": self.tiles,
             "tile_rows": rows, "tile_columns": columns, **self._geometry(),

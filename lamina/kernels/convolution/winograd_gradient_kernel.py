@@ -4,7 +4,8 @@
 
 d is a tile of the input, z the gradient of the tile's results: the transforms of the convolution,
 turned. A chunk is a block of inputs times a block of output channels; it goes through the tiles of
-all images, a block at a time, in an order that only shapes decide.
+all images, a block at a time, in an order that only shapes decide. Lanes of sums are inputs, or
+output channels where those fill the registers better: it does not change a product.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ FIELDS = (
     "counter", "chunks", "out", "x", "w",
     "x_blocks", "w_blocks", "x_block", "w_block", "inputs", "outputs",
     "tiles", "tile_rows", "tile_columns", "height", "width", "w_height", "w_width", "top", "left",
-    "out_group", "out_image", "out_channel", "out_row", "out_column",
+    "lanes_are_outputs", "out_group", "out_image", "out_channel", "out_row", "out_column",
     "x_group", "x_image", "x_channel", "x_row", "w_group", "w_output", "w_channel", "w_row",
 )  # fmt: skip
 SLOT = {name: place for place, name in enumerate(FIELDS)}
@@ -101,17 +102,17 @@ def _emit_gradient(module: KernelModule, s: Shapes) -> Function:
 
 
 def _emit_taps(module: KernelModule, s: Shapes) -> Function:
-    """Define `_taps(m, pitch, count, out, output, input, row, column, left, spare)`: Gᵀ·m·G of
-    `count` output channels and `left` inputs, written to their places.
+    """Define `_taps(m, pitch, count, out, line, lane, row, column, left, spare)`: Gᵀ·m·G of `count`
+    rows and `left` lanes of sums, written to their places.
     """
     pointer = Pointer(s.scalar)
     parameters: dict[str, Type] = {
-        "m": pointer, "pitch": i64, "count": i64, "out": pointer, "output": i64, "input": i64,
+        "m": pointer, "pitch": i64, "count": i64, "out": pointer, "line": i64, "lane": i64,
         "row": i64, "column": i64, "left": i64, "spare": pointer,
     }  # fmt: skip
     size, lanes = s.transform.size, s.lanes
     with module.function("_taps", parameters, inline="never") as opened:
-        k, m, pitch, count, out, output, each, row, column, left, spare = opened
+        k, m, pitch, count, out, step, each, row, column, left, spare = opened
         with k.loop(count) as turn:
             source = m + turn.index * s.panel
             with k.loop(size) as across:
@@ -123,7 +124,7 @@ def _emit_taps(module: KernelModule, s: Shapes) -> Function:
             for line in range(TAPS):
                 here = spare + line * size * lanes
                 taps += s.transform.taps(k, loaded(here, lanes, size, lanes))
-            target = out + turn.index * output
+            target = out + turn.index * step
             is_record = k.both(column.equals(1), row.equals(TAPS))
             with k.either(is_record) as (record, apart):
                 with record:
@@ -159,6 +160,19 @@ def _write_records(
     with k.loop(k.minimum(left, lanes)) as lane:
         for number, tap in enumerate(range(start, len(taps))):
             (out + each * lane.index)[tap] = (spare + number * lanes)[lane.index]
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side of the products of a chunk: its transformed tiles and how far apart their places
+    are, how many channels there are now and at most, and their stride in out.
+    """
+
+    tiles: Value
+    pitch: Value
+    count: Value
+    block: Value
+    out: Value
 
 
 class _Chunk:
@@ -197,6 +211,7 @@ class _Chunk:
         self.output = w_block % self.get("w_blocks") * self.get("w_block")
         self.inputs = k.minimum(self.get("x_block"), self.get("inputs") - self.input)
         self.outputs = k.minimum(self.get("w_block"), self.get("outputs") - self.output)
+        self._orient()
         with k.loop(self.get("tiles"), step=BLOCK_TILES) as turn:
             self.tiles = k.minimum(self.get("tiles") - turn.index, BLOCK_TILES)
             lines = (self.get("tile_rows"), self.get("tile_columns"))
@@ -205,8 +220,17 @@ class _Chunk:
                 self._transform_gradients(run)
             with k.loop(self.s.points) as point:
                 self._multiply(point.index, turn.index)
-        with k.loop(self.inputs, step=self.s.lanes) as lane:
+        with k.loop(self.across.count, step=self.s.lanes) as lane:
             self._write(lane.index)
+
+    def _orient(self) -> None:
+        """Choose which side of the products is spread over lanes, and which over rows."""
+        inputs = (self.v, self.v_pitch, self.inputs, self.get("x_block"), self.get("out_image"))
+        outputs = (self.z, self.z_pitch, self.outputs, self.get("w_block"), self.get("out_channel"))
+        is_turned = self.get("lanes_are_outputs").equals(1)
+        pairs = list(zip(outputs, inputs, strict=True))
+        self.across = _Side(*(self.k.select(is_turned, a, b) for a, b in pairs))
+        self.down = _Side(*(self.k.select(is_turned, b, a) for a, b in pairs))
 
     def _transform_inputs(self, run: Run) -> None:
         k, s = self.k, self.s
@@ -245,27 +269,26 @@ class _Chunk:
 
     def _multiply(self, place: Value, adds: Value) -> None:
         """Multiply at one place of the tile: a sum over the tiles of a block."""
-        k, panel = self.k, self.s.panel
-        z, v = self.z + place * self.z_pitch, self.v + place * self.v_pitch
+        k, panel, down, across = self.k, self.s.panel, self.down, self.across
+        left, right = (side.tiles + place * side.pitch for side in (down, across))
         m = self.m + place * self.m_pitch
-        with k.loop(self.outputs, step=panel) as output:
-            rows = k.minimum(self.outputs - output.index, panel)
+        with k.loop(down.count, step=panel) as line:
+            rows = k.minimum(down.count - line.index, panel)
             with even_groups(k, rows, self.s.registers.rows) as (first, height):
-                left = z + (output.index * BLOCK_TILES + first)
-                with k.loop(self.inputs, step=panel) as lane:
-                    right = v + lane.index * BLOCK_TILES
-                    sums = m + (lane.index * self.get("w_block") + (output.index + first) * panel)
-                    places = (left, right, sums, k.integer(panel))
+                here = left + (line.index * BLOCK_TILES + first)
+                with k.loop(across.count, step=panel) as lane:
+                    there = right + lane.index * BLOCK_TILES
+                    sums = m + (lane.index * down.block + (line.index + first) * panel)
+                    places = (here, there, sums, k.integer(panel))
                     call_for_height(k, self.stages.multiply, height, self.tiles, *places, adds)
 
     def _write(self, lane: Value) -> None:
-        k, panel = self.k, self.s.panel
-        m = self.m + (lane // panel * panel * self.get("w_block") + lane % panel)
-        image = self.input + lane
-        out = self.at("out", (image, "out_image"), (self.output, "out_channel"))
+        k, panel, down, across = self.k, self.s.panel, self.down, self.across
+        m = self.m + (lane // panel * panel * down.block + lane % panel)
+        out = self.at("out", (self.input, "out_image"), (self.output, "out_channel"))
         k.call(
-            self.stages.taps, m, self.m_pitch, self.outputs, out, self.get("out_channel"),
-            self.get("out_image"), self.get("out_row"), self.get("out_column"), self.inputs - lane,
+            self.stages.taps, m, self.m_pitch, down.count, out + lane * across.out, down.out,
+            across.out, self.get("out_row"), self.get("out_column"), across.count - lane,
             self.spare,
         )  # fmt: skip
 
