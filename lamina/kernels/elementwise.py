@@ -217,11 +217,9 @@ class Plan:
         layout = self.layout_address
         if self.is_worth_sharing and threads.num_threads() > 1:
             self._share(shared, layout, addresses)
-        elif self.scratch_bytes:
-            block = argument_block(layout, 0, *addresses)
-            threads.run(entry, ctypes.addressof(block), self.scratch_bytes, threads=1)
         else:
-            entry(self.packed.pack(layout, 0, *addresses), 0)
+            scratch = threads.workspace(self.scratch_bytes) if self.scratch_bytes else 0
+            entry(self.packed.pack(layout, 0, *addresses), scratch)
 
     def _share(self, entry: jit.Entry, layout: int, addresses: tuple[int, ...]) -> None:
         block = argument_block(layout, 0, *addresses, 0)

@@ -16,6 +16,7 @@ TILE = 1024
 ROOM_BYTES = TILE * 8 + 128
 """Memory of one operand's tile; not a multiple of 4096, lest all tiles fall on the same sets."""
 
+_UNROLL = 8
 _BITS: dict[int, Scalar] = {1: u8, 2: u16, 4: u32, 8: u64}
 
 
@@ -42,13 +43,23 @@ def locate(k: Builder, axes: Value, rank: Value, index: Value, operands: int) ->
 
 
 def _copy_run(k: Builder, to: Value, step_to: Value, of: Value, step_of: Value, n: Value) -> None:
-    lanes = k.target.lanes(element_of(of.type))
-    is_plain = k.both(step_to.equals(1), step_of.equals(1))
-    whole = k.select(is_plain, n // lanes * lanes, k.integer(0))
-    with k.loop(whole, step=lanes) as turn:
-        to.store(turn.index, of.load(turn.index, lanes=lanes))
-    with k.loop(n, start=whole) as turn:
-        to[turn.index * step_to] = of[turn.index * step_of]
+    with k.either(k.both(step_to.equals(1), step_of.equals(1))) as (plain, spread):
+        with plain:
+            lanes = k.target.lanes(element_of(of.type))
+            whole = n // lanes * lanes
+            with k.loop(whole, step=lanes) as turn:
+                to.store(turn.index, of.load(turn.index, lanes=lanes))
+            with k.loop(n, start=whole) as turn:
+                to[turn.index] = of[turn.index]
+        with spread:
+            whole = n // _UNROLL * _UNROLL
+            with k.loop(whole, step=_UNROLL) as turn:
+                there, here = to + turn.index * step_to, of + turn.index * step_of
+                for value in [here[step_of * number] for number in range(_UNROLL)]:
+                    there[0] = value
+                    there = there + step_to
+            with k.loop(n, start=whole) as turn:
+                to[turn.index * step_to] = of[turn.index * step_of]
 
 
 def emit_carry(module: KernelModule, itemsize: int, is_out: bool) -> None:

@@ -1,15 +1,17 @@
 """Dropout: elements set to zero at random, by masks that are never stored."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod, sqrt
 from typing import Any, final
 
 import numpy as np
 
+from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.kernels import random
 from lamina.layout import Shape
-from lamina.memory import Array, Spec
+from lamina.memory import Array, Spec, of_numpy
 from lamina.memory.array import NDArray, scratch, scratch_full
 from lamina.ops.halves import wide_dtype, widened
 from lamina.ops.registry import Kernel, Op, Value, define
@@ -56,26 +58,31 @@ class Dropout(Op):
     def _drop(self, out: Array, x: Array) -> None:
         line = x if x.layout.is_contiguous else copy.run(x)
         assert isinstance(line, Array), "a copy is one array"
-        threshold = np.uint32(self._threshold)
-        scale = np.array(1 / (1 - self.p), wide_dtype(x.dtype).numpy)
-        numbers = np.array([threshold]), scale
-        addresses = (out.address, line.address, *(n.ctypes.data for n in numbers))
+        numbers = _numbers(self.p, wide_dtype(x.dtype))
         recipe = random.dropout(x.dtype.name)
+        addresses = (out.address, line.address, *(number.address for number in numbers))
         random.run_random(recipe, prod(x.shape), random.Draw(self.seed, self.draw), addresses)
-
-    @property
-    def _threshold(self) -> int:
-        return min(round(self.p * 2**32), 2**32 - 1)
 
     def keeps(self, shape: Shape) -> NDArray:
         """Return which elements of `shape` are kept."""
         count = prod(shape)
         raw = stream((self.seed, self.draw)).bit_generator.random_raw((count + 1) // 2)
         words: NDArray = np.asarray(raw).astype("<u8", copy=False).view("<u4")[:count]
-        return (words >= np.uint32(self._threshold)).reshape(shape)
+        return (words >= np.uint32(_threshold(self.p))).reshape(shape)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (self(grad),)
+
+
+def _threshold(p: float) -> int:
+    return min(round(p * 2**32), 2**32 - 1)
+
+
+@lru_cache(maxsize=256)
+def _numbers(p: float, dtype: DType) -> tuple[Array, Array]:
+    """Return what the kernel reads of p: the least word that keeps, and the scale in `dtype`."""
+    threshold = np.array(_threshold(p), np.uint32)
+    return of_numpy(threshold), of_numpy(np.array(1 / (1 - p), dtype.numpy))
 
 
 def dropout(x: Value, p: float = 0.5, generator: Generator = default_generator) -> Value:
