@@ -95,7 +95,6 @@ def test_same_bits_for_any_threads_batch_and_place(
 ):
     random = np.random.default_rng(3)
     g, w = drawn(random, "f4", 5, 70, 6, 17), drawn(random, "f4", 70, channels, 3, 3)
-    monkeypatch.setattr(input_gradient, "_FLOPS_WORTH_A_THREAD", 1)
     monkeypatch.setattr(launch, "FLOPS_WORTH_A_THREAD", 1)
 
     def gradient(part):

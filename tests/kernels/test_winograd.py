@@ -10,6 +10,7 @@ from kernels.test_conv import peak_sums, reference
 
 from lamina.codegen import threads
 from lamina.errors import ArgumentError
+from lamina.kernels import launch
 from lamina.kernels.convolution import entry, winograd
 from lamina.kernels.convolution.winograd_transforms import TRANSFORMS
 from lamina.kernels.launch import OUT, RIGHT, Place, Plan
@@ -98,7 +99,7 @@ def test_the_bound_holds_for_the_worst_inputs(outputs):
 def test_same_bits_for_any_threads_batch_and_place(team, each_target, outputs, monkeypatch):
     random = np.random.default_rng(0)
     x, w = drawn(random, 5, 70, 10, 12), drawn(random, 40, 70, 3, 3)
-    monkeypatch.setattr(winograd, "_FLOPS_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(launch, "FLOPS_WORTH_A_THREAD", 1)
     threads.set_num_threads(1)
     whole = computed(x, w, outputs)
     for count in (1, 2, 3, 7):

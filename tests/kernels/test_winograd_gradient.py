@@ -6,7 +6,8 @@ from kernels.operands import ArrayOperand, GuardedMemory, error_in_roundings
 from kernels.test_conv import allowance, reference
 
 from lamina.codegen import threads
-from lamina.kernels.convolution import entry, winograd_gradient
+from lamina.kernels import launch
+from lamina.kernels.convolution import entry
 from lamina.kernels.convolution.winograd_transforms import TRANSFORMS
 
 NAME = "winograd gradient"
@@ -85,7 +86,7 @@ def test_the_bound_holds_for_the_worst_inputs():
 def test_same_bits_for_any_thread_count(team, each_target, monkeypatch):
     random = np.random.default_rng(0)
     x, g = drawn(random, 5, 70, 10, 12), drawn(random, 5, 40, 10, 12)
-    monkeypatch.setattr(winograd_gradient, "_FLOPS_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(launch, "FLOPS_WORTH_A_THREAD", 1)
     results = set()
     for count in (1, 2, 3, 7):
         threads.set_num_threads(count)

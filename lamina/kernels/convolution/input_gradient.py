@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.target import host_target
 from lamina.kernels.convolution.channel_lanes import CHANNEL_BLOCK, Registers, registers_of
 from lamina.kernels.convolution.input_gradient_kernel import (
@@ -15,16 +15,15 @@ from lamina.kernels.convolution.input_gradient_kernel import (
     SLOT,
     emit_input_gradient,
 )
-from lamina.kernels.convolution.problem import Problem, group_axis
+from lamina.kernels.convolution.problem import Problem, plane_fields
 from lamina.kernels.convolution.strategy import Strategy
-from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, argument_block
+from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, argument_block, workers_for
 
 _MOST_TAPS = 49
 # A turned part of x and the sums of a chunk stay in the second cache together; but weights that do
 # not are read again for each part, of which there are then fewer.
 _V_BYTES, _M_BYTES = 192 << 10, 96 << 10
 _LARGE_WEIGHTS, _V_BYTES_BESIDE_LARGE = 1 << 20, 1 << 20
-_FLOPS_WORTH_A_THREAD = 20_000_000
 _CHUNKS_A_THREAD = 4
 _LINE_BYTES = 64
 # Cycles: of a register turned, of a product, of a call of the multiplication, of a register of
@@ -126,18 +125,16 @@ class InputGradient:
 
     def _preparation(self, target: Place, blocks: int) -> Step:
         entry = jit.kernel(emit_input_gradient, self.problem.dtype, name="prepare")
-        workers = 1 + blocks * self._weight_block // _FLOPS_WORTH_A_THREAD
+        size = blocks * self._weight_block * self._registers.scalar.bytes
         arguments = self._arguments(1, target) | {"chunks": blocks}
         return Step(
             entry, self._block(arguments), self._places(target), self._scratch()[-1],
-            min(workers, blocks, threads.num_threads()),
+            workers_for(nbytes=size, chunks=blocks),
         )  # fmt: skip
 
     def _step(self, prepared: Place | None) -> Step:
         p = self.problem
-        workers = (
-            threads.num_threads() if p.out.shape[0] * _products(p) > _FLOPS_WORTH_A_THREAD else 1
-        )
+        workers = workers_for(flops=2 * p.out.shape[0] * _products(p))
         arguments = self._arguments(workers, prepared)
         entry = jit.kernel(emit_input_gradient, p.dtype)
         workers = min(workers, arguments["chunks"])
@@ -188,7 +185,7 @@ class InputGradient:
         part_panels = -(-self._panels // min(wanted, self._panels))
         parts = -(-self._panels // part_panels)
         u_start, m_start, _ = self._scratch()
-        return {
+        return plane_fields(p) | {
             "chunks": chunks * parts, "is_prepared": int(prepared is not None),
             "clears": int(not self._has_all), "images": p.out.shape[0], "row_bands": row_bands,
             "band_rows": down, "column_bands": column_bands, "band_columns": across,
@@ -198,20 +195,8 @@ class InputGradient:
             "top": rows.first, "left": columns.first, "more_rows": rows.more,
             "more_columns": columns.more, "down": rows.spread, "across": columns.spread,
             "taps_down": p.taps[1], "taps_across": p.taps[2], "u_start": u_start,
-            "m_start": m_start, **self._geometry(),
+            "m_start": m_start,
         }  # fmt: skip
-
-    def _geometry(self) -> dict[str, int]:
-        p = self.problem
-        _, *group = group_axis(p, p.x)
-        views = {"out": p.out, "w": p.w, "x": p.x}
-        found = {"height": p.x.shape[3], "width": p.x.shape[4]}
-        for (name, view), stride in zip(views.items(), group, strict=True):
-            first = ("output", "channel") if name == "w" else ("image", "channel")
-            names = (*first, "depth", "row", "column")
-            found |= {f"{name}_{axis}": n for axis, n in zip(names, view.strides, strict=True)}
-            found[f"{name}_group"] = stride
-        return found | {"out_height": p.places[1], "out_width": p.places[2]}
 
 
 def _products(p: Problem) -> int:

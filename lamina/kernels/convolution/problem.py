@@ -247,3 +247,24 @@ def place_axes(p: Problem, x: View) -> list[tuple[int, ...]]:
         (p.places[axis], p.out.strides[2 + axis], x.strides[2 + axis] * p.stride[axis])
         for axis in range(3)
     ]
+
+
+def plane_fields(p: Problem) -> dict[str, int]:
+    """Return sizes, padding and strides of `p` under the names that kernels of planes give them.
+
+    `<operand>_<axis>` is a stride. Groups, images, channels, rows and columns are axes of out and
+    x; of w too, but that has outputs for images.
+    """
+    _, *groups = group_axis(p, p.x)
+    fields = {
+        "top": p.padding[1], "left": p.padding[2], "height": p.x.shape[3], "width": p.x.shape[4],
+        "out_height": p.places[1], "out_width": p.places[2],
+        "w_height": p.taps[1], "w_width": p.taps[2],
+    }  # fmt: skip
+    views = {"out": p.out, "w": p.w, "x": p.x}
+    for (name, view), group in zip(views.items(), groups, strict=True):
+        first = "output" if name == "w" else "image"
+        axes = (first, "channel", "depth", "row", "column")
+        fields |= {f"{name}_{axis}": n for axis, n in zip(axes, view.strides, strict=True)}
+        fields[f"{name}_group"] = group
+    return fields

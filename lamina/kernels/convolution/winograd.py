@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.target import host_target
 from lamina.kernels.convolution.channel_lanes import CHANNEL_BLOCK
-from lamina.kernels.convolution.problem import Problem, group_axis
+from lamina.kernels.convolution.problem import Problem, plane_fields
 from lamina.kernels.convolution.strategy import Strategy
 from lamina.kernels.convolution.winograd_kernel import (
     FIELDS,
@@ -25,14 +25,13 @@ from lamina.kernels.convolution.winograd_kernel import (
 )
 from lamina.kernels.convolution.winograd_stages import Shapes
 from lamina.kernels.convolution.winograd_transforms import TAPS
-from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, argument_block
+from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, argument_block, workers_for
 
 # Transformed weights that the third cache holds are made once; larger ones by each block of tiles,
 # which is then large.
 _MOST_PREPARED_BYTES = 4 << 20
 _TILES_PREPARED, _TILES_ALONE = 36, 64
 _MOST_BLOCK_BYTES = 8 << 20
-_FLOPS_WORTH_A_THREAD = 20_000_000
 _CHUNKS_A_THREAD = 4
 # Cycles: of a register of channels of a tile transformed there and back, of a register of weights
 # transformed, of a product, of a call of the multiplication at one place.
@@ -102,7 +101,7 @@ class Winograd:
         """Return the call that writes the transformed weights, `prepared_bytes` of them."""
         s, chunks = self._shapes, self._weight_blocks
         flops = chunks * s.weight_block
-        workers = min(threads.num_threads(), chunks, 1 + flops // _FLOPS_WORTH_A_THREAD)
+        workers = workers_for(flops=flops, chunks=chunks)
         entry = jit.kernel(emit_winograd, self.problem.dtype, self.outputs, name="prepare")
         arguments = self._arguments(1, 1, target) | {"chunks": chunks}
         return Step(entry, _block(arguments), self._places(target), scratch_bytes(s, 1, 1), workers)
@@ -112,7 +111,7 @@ class Winograd:
         s = self._shapes
         fits = _MOST_BLOCK_BYTES // (s.points * self.problem.channels * s.scalar.bytes)
         most = max(s.registers.rows, min(fits, _TILES_PREPARED if prepared else _TILES_ALONE))
-        workers = threads.num_threads() if self._is_large else 1
+        workers = workers_for(flops=self._flops)
         wanted = self.problem.groups if workers == 1 else _CHUNKS_A_THREAD * workers
         blocks = -(-self.tiles // most)
         panels = -(-self.problem.outputs // s.panel)
@@ -120,15 +119,15 @@ class Winograd:
         return -(-self.tiles // blocks), parts
 
     @property
-    def _is_large(self) -> bool:
+    def _flops(self) -> int:
         products = self.tiles * self._shapes.points * self.problem.w.shape[0]
-        return products * self.problem.channels > _FLOPS_WORTH_A_THREAD
+        return 2 * products * self.problem.channels
 
     def _step(self, prepared: Place | None) -> Step:
         s = self._shapes
         block_tiles, parts = self._cut(prepared)
         arguments = self._arguments(block_tiles, parts, prepared)
-        workers = min(threads.num_threads() if self._is_large else 1, arguments["chunks"])
+        workers = workers_for(flops=self._flops, chunks=arguments["chunks"])
         return Step(
             jit.kernel(emit_winograd, self.problem.dtype, self.outputs),
             _block(arguments),
@@ -162,21 +161,8 @@ class Winograd:
             "k_block": self._k_block,
             "k_blocks": -(-p.channels // self._k_block),
             "v_start": v_start(s, block_tiles),
-            **self._geometry(),
+            **plane_fields(p),
         }
-
-    def _geometry(self) -> dict[str, int]:
-        p = self.problem
-        _, *group = group_axis(p, p.x)
-        views = {"out": p.out, "w": p.w, "x": p.x}
-        axes = {"out": ("image", "channel"), "x": ("image", "channel"), "w": ("output", "channel")}
-        found = {"top": p.padding[1], "left": p.padding[2]}
-        for (name, view), stride in zip(views.items(), group, strict=True):
-            names = (*axes[name], "depth", "row", "column")
-            found |= {f"{name}_{axis}": n for axis, n in zip(names, view.strides, strict=True)}
-            found[f"{name}_group"] = stride
-        sizes = {"height": p.x.shape[3], "width": p.x.shape[4]}
-        return found | sizes | {"out_height": p.places[1], "out_width": p.places[2]}
 
 
 def _block(arguments: dict[str, int]) -> "ctypes.Array[ctypes.c_int64]":

@@ -5,9 +5,9 @@ gradient of an image and whose nine results are those of the weights.
 from dataclasses import dataclass
 from math import prod
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.target import host_target
-from lamina.kernels.convolution.problem import Problem, group_axis
+from lamina.kernels.convolution.problem import Problem, plane_fields
 from lamina.kernels.convolution.strategy import Strategy
 from lamina.kernels.convolution.winograd_gradient_kernel import (
     FIELDS,
@@ -19,10 +19,9 @@ from lamina.kernels.convolution.winograd_gradient_kernel import (
 from lamina.kernels.convolution.winograd_kernel import shapes
 from lamina.kernels.convolution.winograd_stages import Shapes
 from lamina.kernels.convolution.winograd_transforms import TAPS
-from lamina.kernels.launch import Plan, Step, argument_block
+from lamina.kernels.launch import Plan, Step, argument_block, workers_for
 
 _OUTPUTS = 4
-_FLOPS_WORTH_A_THREAD = 20_000_000
 _CHUNKS_A_THREAD = 4
 # Cycles: of a register of a tile transformed, of a product, of a call of the multiplication at one
 # place, of a register of sums transformed and written.
@@ -65,8 +64,7 @@ class WinogradGradient:
         """Return the kernel call that computes it."""
         s, p = self._shapes, self.problem
         inputs = p.out.shape[0]
-        products = s.points * self.tiles * p.w.shape[0] * inputs
-        workers = threads.num_threads() if products > _FLOPS_WORTH_A_THREAD else 1
+        workers = workers_for(flops=2 * s.points * self.tiles * p.w.shape[0] * inputs)
         x_block, w_block = self._cut(workers)
         x_blocks, w_blocks = -(-inputs // x_block), -(-p.outputs // w_block)
         chunks = p.parts * x_blocks * w_blocks
@@ -75,7 +73,7 @@ class WinogradGradient:
             "lanes_are_outputs": int(self._lanes_are_outputs),
             "chunks": chunks, "x_blocks": x_blocks, "w_blocks": w_blocks, "x_block": x_block,
             "w_block": w_block, "inputs": inputs, "outputs": p.outputs, "tiles": self.tiles,
-            "tile_rows": rows, "tile_columns": columns, **self._geometry(),
+            "tile_rows": rows, "tile_columns": columns, **plane_fields(p),
         }  # fmt: skip
         return Step(
             jit.kernel(emit_winograd_gradient, p.dtype, _OUTPUTS),
@@ -96,19 +94,6 @@ class WinogradGradient:
             parts[axis] = min(sizes[axis], parts[axis] + 1)
         x_block, w_block = (-(-n // k) * panel for n, k in zip(sizes, parts, strict=True))
         return x_block, w_block
-
-    def _geometry(self) -> dict[str, int]:
-        p = self.problem
-        _, *group = group_axis(p, p.x)
-        views = {"out": p.out, "w": p.w, "x": p.x}
-        found = {"top": p.padding[1], "left": p.padding[2]}
-        for (name, view), stride in zip(views.items(), group, strict=True):
-            first = "output" if name == "w" else "image"
-            names = (first, "channel", "depth", "row", "column")
-            found |= {f"{name}_{axis}": n for axis, n in zip(names, view.strides, strict=True)}
-            found[f"{name}_group"] = stride
-        sizes = {"height": p.x.shape[3], "width": p.x.shape[4]}
-        return found | sizes | {"w_height": p.taps[1], "w_width": p.taps[2]}
 
 
 def _applies(p: Problem) -> bool:
