@@ -45,13 +45,13 @@ class Word:
         with self.k.when(sleepers > 0):
             atomics.wake(self.k, self.pointer, count)
 
-    def wait_while(self, value: Value) -> None:
-        """Return when the value is no longer `value`."""
+    def wait_while(self, value: Value, *, spins: int = SPINS) -> None:
+        """Return when the value is no longer `value`; sleep after having looked `spins` times."""
         k = self.k
         turns = k.cell(i64, 0)
         with (
             k.repeat_while(lambda: self.get().equals(value)),
-            k.either(turns.get() < SPINS) as (spin, sleep),
+            k.either(turns.get() < spins) as (spin, sleep),
         ):
             with spin:
                 atomics.pause(k)

@@ -19,6 +19,9 @@ from lamina.codegen.values import Value
 _NEWS, _SEATS, _BALANCE, _BUSY, _JOB = (line * LINE for line in range(5))
 _ENTRY, _ARGUMENTS, _SCRATCH, _STRIDE, _PLACES, _WORKERS = range(_JOB, _JOB + 6)
 _WAKES = 2
+# 100 µs on Zen 3: eager ops follow each other in that time, and waking a worker costs more than
+# many an op. Longer, and workers that lost their core to a neighbour would join jobs and stall them.
+_IDLE_SPINS = 4000
 BLOCK_BYTES = (_JOB + LINE) * 8
 BUSY_AT_BYTE = _BUSY * 8
 
@@ -63,7 +66,7 @@ def _emit_park(module: KernelModule) -> None:
                     _serve(k, block, seats, taken.get())
                 # A worker that is to go hears of it by a change of `news` too.
                 with otherwise, k.when(atomics.load(k, places) > number):
-                    news.wait_while(seen)
+                    news.wait_while(seen, spins=_IDLE_SPINS)
 
 
 def _serve(k: Builder, block: Value, seats: Word, seat: Value) -> None:

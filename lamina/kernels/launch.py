@@ -14,9 +14,10 @@ from lamina.kernels.operand import Shape
 OUT, LEFT, RIGHT, WORKSPACE, FURTHER = range(5)
 PLANS_KEPT = 2048
 _WORD = Struct("q")
-# About 50 µs of one core: what it costs at worst to wake a helper and to have it back.
-FLOPS_WORTH_A_THREAD = 5_000_000
-BYTES_WORTH_A_THREAD = 1 << 20
+# About 80 µs of one core. A call with helpers that are awake pays from 15 µs on, one that must wake
+# them from 60 to 80 under a hypervisor.
+FLOPS_WORTH_A_THREAD = 8_000_000
+BYTES_WORTH_A_THREAD = 2 << 20
 
 
 def argument_block(*numbers: int) -> "ctypes.Array[ctypes.c_int64]":
@@ -26,7 +27,7 @@ def argument_block(*numbers: int) -> "ctypes.Array[ctypes.c_int64]":
 
 def workers_for(*, flops: int = 0, nbytes: int = 0, chunks: int | None = None) -> int:
     """Return how many threads a kernel call is worth that computes `flops` or moves `nbytes`: one
-    for each 50 µs, no more than the team has and no more than there are `chunks`.
+    for each 80 µs, no more than the team has and no more than there are `chunks`.
     """
     worthwhile = 1 + max(flops // FLOPS_WORTH_A_THREAD, nbytes // BYTES_WORTH_A_THREAD)
     workers = min(threads.num_threads(), worthwhile)
