@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sharing import every_call_shared
 
 import lamina
 import lamina.nn.functional as F
@@ -103,9 +104,10 @@ CASES = {
 
 
 @pytest.fixture(autouse=True)
-def restore_threads() -> Iterator[None]:
+def shared_calls() -> Iterator[None]:
     before = lamina.num_threads()
-    yield
+    with every_call_shared():
+        yield
     lamina.set_num_threads(before)
 
 

@@ -4,19 +4,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from sharing import every_call_shared, forget_plans
 from usable_targets import USABLE
 
 from lamina.codegen import target, threads
-from lamina.kernels import elementwise
-from lamina.kernels.convolution import blocked, entry
-from lamina.kernels.gemm import contract, product
-from lamina.kernels.reduction import plan as reduction
+from lamina.kernels.gemm import contract
 
 
 def forget_target() -> None:
     """Drop what was worked out for another target."""
-    plans = (product._plan, contract._engine, elementwise.plan, reduction.plan)
-    for cached in (target.host_target, entry._plan, blocked._plan, *plans):
+    forget_plans()
+    for cached in (target.host_target, contract._engine):
         cached.cache_clear()
 
 
@@ -34,7 +32,8 @@ def each_target(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def team() -> Iterator[None]:
-    """Puts the number of threads back after the test."""
+    """Shares every kernel call among all threads; puts their number back after the test."""
     before = threads.num_threads()
-    yield
+    with every_call_shared():
+        yield
     threads.set_num_threads(before)
