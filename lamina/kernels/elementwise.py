@@ -304,7 +304,8 @@ def plan(
     sizes = [STORED[operand.dtype].bytes for operand in operands]
     nbytes = total * sum(sizes[n] for n in varying)
     entry, shared = _entries(recipe)
-    streaming = _streaming(recipe, nbytes, all(lines[n] for n in varying))
+    is_aligned = not is_long or inner[0] * sizes[0] % _ALIGNED == 0
+    streaming = _streaming(recipe, nbytes, all(near) and lines[0] and is_aligned)
     return Plan(
         entry=entry,
         shared=shared,
@@ -321,11 +322,11 @@ def plan(
 
 
 def _streaming(
-    recipe: Recipe, nbytes: int, outputs_are_lines: bool
+    recipe: Recipe, nbytes: int, has_aligned_lines: bool
 ) -> tuple[jit.Entry, jit.Entry] | None:
     """Return the kernel that writes past the caches, for operands that none of them can hold."""
     largest = cpu.describe().l3_bytes or cpu.describe().l2_bytes
-    if len(recipe.outputs) > 1 or not outputs_are_lines or nbytes <= largest:
+    if len(recipe.outputs) > 1 or not has_aligned_lines or nbytes <= largest:
         return None
     return _entries(recipe._replace(streams=True)) if host_target().vector_bytes else None
 

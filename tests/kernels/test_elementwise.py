@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,6 +53,22 @@ def test_nothing_beyond_the_operands_is_touched_at_either_end():
             run([LINEAR], [guarded[2].array], [g.array for g in guarded[:2]])
             np.testing.assert_array_equal(guarded[2].array, linear(x, y))
             for memory in guarded:
+                memory.release()
+
+
+@pytest.mark.usefixtures("each_target")
+@pytest.mark.parametrize("step", [2, 3, -1, -2])
+def test_nothing_between_or_beyond_spread_operands_is_touched(step):
+    lanes, reach = host_target().lanes(f32), abs(step)
+    for n in (1, lanes + 1, 4 * lanes + 1, TILE + 1):
+        for side in ("end", "start"):
+            size = (n - 1) * reach + 1
+            x, out = GuardedMemory(drawn(size), side), GuardedMemory(np.full(size, 7, "f4"), side)
+            run([X * 2.0], [out.array[::step]], [x.array[::step]])
+            wanted = np.full(size, 7, "f4")
+            wanted[::step] = x.array[::step] * 2
+            np.testing.assert_array_equal(out.array, wanted)
+            for memory in (x, out):
                 memory.release()
 
 
@@ -180,3 +197,18 @@ def test_writes_past_the_caches(dtype):
         wanted = np.zeros(n, dtype)
         run([X * Y], [wanted], [x, y])
         np.testing.assert_array_equal(out, wanted)
+
+
+@pytest.mark.usefixtures("each_target")
+@pytest.mark.parametrize("columns", [512, 500, 40])
+def test_rows_are_written_past_the_caches(columns, monkeypatch):
+    memory = np.zeros(200 * columns * 4 + 64, np.uint8)
+    out = memory[-memory.ctypes.data % 64 :][: 200 * columns * 4].view("f4").reshape(200, columns)
+    x, y = drawn((200, columns)), drawn(columns)
+    small = SimpleNamespace(l2_bytes=1, l3_bytes=1)
+    monkeypatch.setattr(elementwise.cpu, "describe", lambda: small)
+    elementwise.plan.cache_clear()
+    for target in (out, out[::-1]):
+        run([LINEAR], [target], [x, y])
+        np.testing.assert_array_equal(target, linear(x, y))
+    elementwise.plan.cache_clear()
