@@ -3,13 +3,12 @@
 import dataclasses
 import itertools
 import zlib
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from kernels.operands import ArrayOperand, GuardedMemory
 
-from lamina.codegen import threads
+from lamina.codegen import cpu, threads
 from lamina.codegen.target import host_target
 from lamina.codegen.types import f32
 from lamina.errors import LayoutError, ShapeError
@@ -205,7 +204,7 @@ def test_rows_are_written_past_the_caches(columns, monkeypatch):
     memory = np.zeros(200 * columns * 4 + 64, np.uint8)
     out = memory[-memory.ctypes.data % 64 :][: 200 * columns * 4].view("f4").reshape(200, columns)
     x, y = drawn((200, columns)), drawn(columns)
-    small = SimpleNamespace(l2_bytes=1, l3_bytes=1)
+    small = dataclasses.replace(cpu.describe(), l2_bytes=1, l3_bytes=1)
     monkeypatch.setattr(elementwise.cpu, "describe", lambda: small)
     elementwise.plan.cache_clear()
     for target in (out, out[::-1]):
