@@ -110,6 +110,12 @@ class Value:
         """Return the truth of `self != other`, lane by lane: a NaN differs from all."""
         return compare("!=", self, other)
 
+    def __eq__(self, other: object) -> bool:
+        raise CompileError(
+            f"== compares while the kernel is written; this {self.type} is a run-time value\n"
+            "compare in the kernel: a.equals(b), a.differs(b)"
+        )
+
     def __bool__(self) -> bool:
         raise CompileError(
             f"a run-time {self.type} has no truth while the kernel is written\n"

@@ -217,8 +217,8 @@ def test_what_occurs_twice_is_emitted_once():
     with module.function("f", {"x": f32, "out": Pointer(f32)}) as (k, x, out):
         root = apply("sqrt", X * X)
         out[0], out[1] = emit_all(k, (root + root, root * 2.0), [x])
-    assert str(module).count("fmul") == 2
-    assert str(module).count("call float") == 1
+    assert str(module).count(" * ") == 2
+    assert str(module).count("sqrt") == 1
 
 
 def test_an_expression_is_a_key_and_prints_compactly():
