@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from lamina.kernels import elementwise, jobs, launch
-from lamina.kernels.convolution import blocked, entry, input_gradient, winograd, winograd_gradient
+from lamina.kernels.convolution import blocked, entry
 from lamina.kernels.gemm import product
 from lamina.kernels.reduction import plan as reduction
 
@@ -15,9 +15,6 @@ WORTH_A_THREAD = (
     (launch, "BYTES_WORTH_A_THREAD"),
     (elementwise, "_BYTES_WORTH_A_THREAD"),
     (jobs, "_CHUNKS_WORTH_A_THREAD"),
-    (input_gradient, "_FLOPS_WORTH_A_THREAD"),
-    (winograd, "_FLOPS_WORTH_A_THREAD"),
-    (winograd_gradient, "_FLOPS_WORTH_A_THREAD"),
 )
 
 

@@ -20,7 +20,7 @@ _NEWS, _SEATS, _BALANCE, _BUSY, _JOB = (line * LINE for line in range(5))
 _ENTRY, _ARGUMENTS, _SCRATCH, _STRIDE, _PLACES, _WORKERS = range(_JOB, _JOB + 6)
 _WAKES = 2
 # 100 µs on Zen 3: eager ops follow each other in that time, and waking a worker costs more than
-# many an op. Longer, and workers that lost their core to a neighbour would join jobs and stall them.
+# many an op. Longer, and workers whose core has a busy neighbour would join jobs and stall them.
 _IDLE_SPINS = 4000
 BLOCK_BYTES = (_JOB + LINE) * 8
 BUSY_AT_BYTE = _BUSY * 8
