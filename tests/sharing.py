@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lamina.kernels import elementwise, jobs, launch
+from lamina.kernels import elementwise, launch
 from lamina.kernels.convolution import blocked, entry
 from lamina.kernels.gemm import product
 from lamina.kernels.reduction import plan as reduction
@@ -13,8 +13,6 @@ from lamina.kernels.reduction import plan as reduction
 WORTH_A_THREAD = (
     (launch, "FLOPS_WORTH_A_THREAD"),
     (launch, "BYTES_WORTH_A_THREAD"),
-    (elementwise, "_BYTES_WORTH_A_THREAD"),
-    (jobs, "_CHUNKS_WORTH_A_THREAD"),
 )
 
 

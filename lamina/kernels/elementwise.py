@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from lamina.codegen import cpu, jit, threads
+from lamina.codegen import cpu, jit, mathlib, threads
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import Target, host_target
 from lamina.codegen.types import Pointer, Type, Vector, element_of, i1, i8, i64
 from lamina.codegen.values import Value, splat
 from lamina.errors import LayoutError, ShapeError
 from lamina.kernels.expression import Expression, emit_all, in_order
-from lamina.kernels.launch import PLANS_KEPT, argument_block
+from lamina.kernels.launch import PLANS_KEPT, argument_block, workers_for
 from lamina.kernels.operand import Operand, Shape, coalesce, product
 from lamina.kernels.scalars import COMPUTED, STORED
 from lamina.kernels.tiles import ROOM_BYTES, TILE, carrier, carry, locate
@@ -35,7 +35,8 @@ _LAYOUT, _COUNTER, _ADDRESSES = range(3)
 _CHUNK = 16384
 _LONG_LINE = 128
 _WORTH_A_NUMBER = 4096
-_BYTES_WORTH_A_THREAD = 1 << 18
+# What a function of `mathlib` takes of time in which multiply-adds run, and what others take.
+_FLOPS_OF_FUNCTION, _FLOPS_OF_STEP = 150, 2
 _NOTHING = 0
 # Streaming stores want registers aligned to their size, whatever the target.
 _ALIGNED = 64
@@ -59,6 +60,13 @@ class Recipe(NamedTuple):
         """Return how many elements are computed together: a register of the widest dtype."""
         widest = max(8, *(COMPUTED[dtype].bits for dtype in self.dtypes))
         return max(1, target.vector_bytes * 8 // widest)
+
+    @property
+    def flops(self) -> int:
+        """How many floating-point operations take as long as one element does."""
+        nodes = in_order(*self.expressions)
+        long = sum(node.function in mathlib.FUNCTIONS for node in nodes)
+        return long * _FLOPS_OF_FUNCTION + (len(nodes) - long) * _FLOPS_OF_STEP
 
     @property
     def unroll(self) -> int:
@@ -196,7 +204,8 @@ class Plan:
     packed: struct.Struct
     items: int
     scratch_bytes: int
-    is_worth_sharing: bool
+    flops: int
+    nbytes: int
     # What to add to each address to reach the element where the work begins.
     starts: tuple[int, ...]
     streaming: tuple[jit.Entry, jit.Entry] | None
@@ -215,16 +224,19 @@ class Plan:
         if self.streaming is not None and addresses[0] % _ALIGNED == 0:
             entry, shared = self.streaming
         layout = self.layout_address
-        if self.is_worth_sharing and threads.num_threads() > 1:
-            self._share(shared, layout, addresses)
+        workers = workers_for(flops=self.flops, nbytes=self.nbytes, chunks=self.items)
+        if workers > 1:
+            self._share(shared, layout, addresses, workers)
         else:
             scratch = threads.workspace(self.scratch_bytes) if self.scratch_bytes else 0
             entry(self.packed.pack(layout, 0, *addresses), scratch)
 
-    def _share(self, entry: jit.Entry, layout: int, addresses: tuple[int, ...]) -> None:
+    def _share(
+        self, entry: jit.Entry, layout: int, addresses: tuple[int, ...], workers: int
+    ) -> None:
         block = argument_block(layout, 0, *addresses, 0)
         block[_COUNTER] = ctypes.addressof(block) + 8 * (len(block) - 1)
-        threads.run(entry, ctypes.addressof(block), self.scratch_bytes, threads=self.items)
+        threads.run(entry, ctypes.addressof(block), self.scratch_bytes, threads=workers)
 
 
 class Laid(NamedTuple):
@@ -314,7 +326,8 @@ def plan(
         packed=struct.Struct(f"{_ADDRESSES + len(operands)}q"),
         items=items,
         scratch_bytes=0 if all(near) else ROOM_BYTES * len(operands),
-        is_worth_sharing=items > 1 and nbytes >= 2 * _BYTES_WORTH_A_THREAD,
+        flops=total * recipe.flops,
+        nbytes=nbytes,
         starts=tuple(start * size for start, size in zip(starts, sizes, strict=True)),
         streaming=streaming,
         is_plain=items == 1 and all(near) and not any(starts) and streaming is None,

@@ -13,13 +13,12 @@ from lamina.codegen import jit, threads
 from lamina.codegen.builder import KernelModule
 from lamina.codegen.types import Pointer, i8, i64
 from lamina.kernels.elementwise import Line, Recipe
-from lamina.kernels.launch import argument_block
+from lamina.kernels.launch import argument_block, workers_for
 from lamina.kernels.scalars import STORED
 
 CHUNK = 16384
 _JOBS, _ITEMS, _COUNTER = range(3)
 _END, _SIZE, _ADDRESSES = range(3)
-_CHUNKS_WORTH_A_THREAD = 2
 
 
 class Job(NamedTuple):
@@ -60,11 +59,13 @@ def emit_jobs(module: KernelModule, recipe: Recipe, chunk: int) -> None:
 def run_jobs(recipe: Recipe, jobs: Sequence[Job]) -> None:
     """Compute the recipe for all jobs; inputs that are numbers are read where they lie."""
     rows = array("q")
-    end = 0
+    end = nbytes = 0
+    moved = sum(STORED[dtype].bytes for dtype in recipe.dtypes)
     for size, addresses in jobs:
         end += -(-size // CHUNK)
+        nbytes += size * moved
         rows.extend((end, size, *addresses))
     block = argument_block(rows.buffer_info()[0], end, 0)
     entry = jit.kernel(emit_jobs, recipe, CHUNK)
-    team = threads.num_threads() if end >= _CHUNKS_WORTH_A_THREAD else 1
-    threads.run(entry, ctypes.addressof(block), 0, threads=min(team, max(end, 1)))
+    workers = workers_for(nbytes=nbytes, flops=nbytes // moved * recipe.flops, chunks=end)
+    threads.run(entry, ctypes.addressof(block), 0, threads=workers)
