@@ -41,8 +41,8 @@ _MOST_TAPS = 2048
 # What that many taps read of a row should be in the first cache still when the next row comes.
 _TAPS_OF_A_BLOCK = 48
 _LINES_OF_A_BAND = 8
-# Cycles of a product of registers, of a load of pixels, and of a register written.
-_PRODUCT, _LOAD, _WRITTEN = 0.52, 0.4, 8
+# Cycles of a product of registers, of a load of pixels, of a register written, and of a row.
+_PRODUCT, _LOAD, _WRITTEN, _ROW = 0.6, 0.6, 20, 80
 
 
 def _load(k: Builder, source: Value, every: int) -> Value:
@@ -294,10 +294,13 @@ def _compute(p: Problem, x: View) -> Step:
 
 def _cost(p: Problem) -> float:
     lanes = host_target().lanes(SCALARS[p.dtype])
-    groups = p.parts * -(-p.outputs // _OUTPUTS)
-    registers = p.places[0] * p.places[1] * -(-p.places[2] // lanes)
-    products = prod(p.w.shape[1:]) * (p.parts * p.outputs * _PRODUCT + groups * _LOAD * p.stride[2])
-    return copy_cost(p) + registers * (products + p.parts * p.outputs * _WRITTEN) + layout_cost(p)
+    groups, taps = p.parts * -(-p.outputs // _OUTPUTS), prod(p.w.shape[1:])
+    rows = p.places[0] * p.places[1]
+    registers = rows * -(-p.places[2] // lanes)
+    products = taps * (p.parts * p.outputs * _PRODUCT + groups * _LOAD * p.stride[2])
+    calls = rows * groups * -(-taps // _TAPS_OF_A_BLOCK)
+    written = registers * p.parts * p.outputs * _WRITTEN
+    return copy_cost(p) + registers * products + written + calls * _ROW + layout_cost(p)
 
 
 ROW_BY_ROW = Strategy(
