@@ -27,6 +27,7 @@ from lamina.codegen.types import Pointer, f32, i8, i64
 from lamina.kernels.convolution.entry import conv
 from lamina.kernels.gemm import gemm
 from lamina.kernels.launch import Plan
+from lamina.kernels.reduction.plan import Calls, reduce
 
 WHOLE = {"args": Pointer(i64), "scratch": Pointer(i8)}
 LENGTHS = (0, 1, 3, 4, 5, 7, 8, 9, 31, 32, 33)
@@ -49,7 +50,7 @@ class Bench:
         block = struct.pack(f"<{len(numbers)}q", *numbers)
         self._run(kernel, "run", block, arrays, places)
 
-    def run_plan(self, plan: Plan, arrays: list[np.ndarray]) -> None:
+    def run_plan(self, plan: Plan | Calls, arrays: list[np.ndarray]) -> None:
         """Make the calls of a plan on its operands, in the order that the plan counts them."""
         work = np.zeros(max(plan.workspace_bytes, 64), np.uint8)
         operands = [*arrays, work]
@@ -117,9 +118,9 @@ def forget_plans() -> None:
 
 
 @contextmanager
-def planning_for(row: Target) -> Iterator[list[Plan]]:
+def planning_for(row: Target) -> Iterator[list[Plan | Calls]]:
     """Let kernels believe that they are on another processor; gives the plans they would run."""
-    plans: list[Plan] = []
+    plans: list[Plan | Calls] = []
     there = cpu.Cpu(row.name, row.arch, frozenset(row.features), 1, 0, 0, 0)
 
     def ask(emitter, *parameters, name="run", target=None):
@@ -131,6 +132,7 @@ def planning_for(row: Target) -> Iterator[list[Plan]]:
         patch.object(target, "settings", replace(target.settings, target=row.name)),
         patch.object(jit, "kernel", ask),
         patch.object(Plan, "run", lambda self, *addresses: plans.append(self)),
+        patch.object(Calls, "run", lambda self, addresses: plans.append(self)),
     ):
         yield plans
     forget_plans()
@@ -170,6 +172,18 @@ def check_sum(bench: Bench) -> None:
         # n additions, each rounded once
         bound = (n + 1) * 2.0**-24 * np.abs(x[:n]).sum(dtype="f8")
         assert abs(out[0] - x[:n].sum(dtype="f8")) <= bound
+
+
+def check_reductions(bench: Bench) -> None:
+    x = np.random.default_rng(0).standard_normal((7, 53)).astype("f4")
+    for name, axis in (("sum", 0), ("sum", 1), ("max", 1), ("mean", 0)):
+        out = np.zeros(x.sum(axis).shape, "f4")
+        with planning_for(bench.target) as plans:
+            reduce(name, dense(out), [dense(x)], (axis,), (float(x.shape[axis]), 1.0))
+        bench.run_plan(plans[0], [out, x])
+        want = getattr(np, name)(x.astype("f8"), axis)
+        bound = 54 * 2.0**-24 * np.abs(x).sum(axis, dtype="f8")
+        assert (np.abs(out - want) <= bound).all(), (name, axis)
 
 
 def check_functions(bench: Bench) -> None:
@@ -215,6 +229,7 @@ def check_convolution(bench: Bench) -> None:
 CHECKS = {
     "tails": check_tails,
     "sum": check_sum,
+    "reductions": check_reductions,
     "functions": check_functions,
     "matrix product": check_product,
     "convolution": check_convolution,
