@@ -150,14 +150,20 @@ def test_random_problems(each_target, seed):
         check(x, w, out, *options, groups, batch_groups)
 
 
-def forward(x, w, *, stride=1, padding=0, groups=1):
+def forward(x, w, *, stride=1, padding=0, groups=1, strategy=None):
+    operands, options = forward_call(x, w, stride, padding, groups)
+    conv(*operands, **options, strategy=strategy)
+    return operands[0].array
+
+
+def forward_call(x, w, stride, padding, groups):
     size = (x.shape[2] + 2 * padding - w.shape[2]) // stride + 1
     out = np.full((x.shape[0], w.shape[0], size, size), np.nan, x.dtype)
-    conv(
-        ArrayOperand(out), ArrayOperand(x), ArrayOperand(w), stride=(stride,) * 2,
-        padding=(padding,) * 2, dilation=(1, 1), input_dilation=(1, 1), groups=groups,
-    )  # fmt: skip
-    return out
+    options = {
+        "stride": (stride,) * 2, "padding": (padding,) * 2, "dilation": (1, 1),
+        "input_dilation": (1, 1), "groups": groups,
+    }  # fmt: skip
+    return [ArrayOperand(array) for array in (out, x, w)], options
 
 
 LAYERS = {
@@ -184,12 +190,14 @@ def test_same_bits_for_any_threads_batch_and_place(team, each_target, layer):
     x = random.standard_normal((5, channels, size, size)).astype("f4")
     w = random.standard_normal((outputs, channels // groups, taps, taps)).astype("f4")
     options = {"stride": stride, "padding": padding, "groups": groups}
-    threads.set_num_threads(1)
-    whole = forward(x, w, **options)
-    for count in (1, 2, 3):
-        threads.set_num_threads(count)
-        for part in (slice(0, 1), slice(3, 4), slice(1, 3), slice(0, 5)):
-            assert forward(x[part], w, **options).tobytes() == whole[part].tobytes()
+    operands, named = forward_call(x, w, stride, padding, groups)
+    for strategy in strategies(parts(*operands, **named)):
+        threads.set_num_threads(1)
+        whole = forward(x, w, **options, strategy=strategy)
+        for count, part in ((2, slice(0, 5)), (3, slice(3, 4)), (2, slice(1, 3)), (1, slice(0, 1))):
+            threads.set_num_threads(count)
+            found = forward(x[part], w, **options, strategy=strategy)
+            assert found.tobytes() == whole[part].tobytes(), strategy
 
 
 def test_gradients_have_the_same_bits_for_any_thread_count(team):
@@ -255,7 +263,7 @@ def test_infinity_stays_in_its_window(each_target):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("size", [7, 9, 16])
+@pytest.mark.parametrize("size", [7, 16])
 def test_nothing_outside_is_touched(each_target, layer, size):
     channels, outputs, _, taps, stride, padding, groups = LAYERS[layer]
     random = np.random.default_rng(2)
