@@ -19,7 +19,7 @@ from lamina.codegen.types import Pointer, Scalar, Type, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.filters import FilterTables, emit_pack_filters, filter_axes
 from lamina.kernels.convolution.results import emit_blocks, emit_planes
-from lamina.kernels.convolution.tiling import STEPS, Tiling, tiling_for
+from lamina.kernels.convolution.tiling import Tiling, tiling_for
 from lamina.kernels.expression import Expression
 from lamina.kernels.launch import Place, Step, argument_block, workers_for
 from lamina.kernels.offsets import emit_table
@@ -49,8 +49,22 @@ def _entry(
     k: Builder, sums: list[Value], pixels: list[Value], w: Value, tiling: Tiling
 ) -> list[Value]:
     """Return the sums after the channels of one entry, which begin at `pixels` in x."""
+    count = min(tiling.block, tiling.unrolled)
+    if tiling.block == count:
+        return _steps(k, sums, pixels, w, tiling, count)
+    with k.loop(tiling.block, step=count, carry=sums) as turn:
+        here = [pixel + turn.index for pixel in pixels]
+        weights = w + turn.index * tiling.panel
+        turn.next = _steps(k, turn.carried, here, weights, tiling, count)
+    return turn.results
+
+
+def _steps(
+    k: Builder, sums: list[Value], pixels: list[Value], w: Value, tiling: Tiling, count: int
+) -> list[Value]:
+    """Return the sums after `count` channels that lie side by side."""
     lanes, vectors = tiling.lanes, tiling.vectors
-    for step in range(tiling.block):
+    for step in range(count):
         weights = [w.load(step * tiling.panel + v * lanes, lanes=lanes) for v in range(vectors)]
         done: list[Value] = []
         for number, pixel in enumerate(pixels):
@@ -90,12 +104,14 @@ def _emit_tile(module: KernelModule, scalar: Scalar, tiling: Tiling, height: int
                 sums = _entry(k, sums, [place + offset for place in places], weights, tiling)
                 weights = weights + size
             turn.next = [weights, *sums]
-        with k.loop(count, start=whole, carry=turn.results) as rest:
-            weights, *sums = rest.carried
-            offset = entries[rest.index]
-            sums = _entry(k, sums, [place + offset for place in places], weights, tiling)
-            rest.next = [weights + size, *sums]
-        sums = rest.results[1:]
+        sums = turn.results[1:]
+        if unroll > 1:
+            with k.loop(count, start=whole, carry=turn.results) as rest:
+                weights, *sums = rest.carried
+                offset = entries[rest.index]
+                sums = _entry(k, sums, [place + offset for place in places], weights, tiling)
+                rest.next = [weights + size, *sums]
+            sums = rest.results[1:]
         with k.either(adds.equals(1)) as (then, otherwise):
             with then:
                 for number, total in enumerate(sums):
@@ -336,7 +352,7 @@ class Tiled:
         tiling = tiling_for(host_target(), scalar, self.block)
         taps = prod(axis[0] for axis in self.sums[1:])
         blocks, panels = -(-self.channels // self.block), -(-self.outputs // tiling.panel)
-        block_group = min(blocks, max(1, STEPS // (self.block * taps)))
+        block_group = min(blocks, max(1, tiling.steps // (self.block * taps)))
         pixels = product(self.pixels)
         flops = 2 * pixels * self.groups * self.outputs * self.channels * taps
         workers = workers_for(flops=flops)

@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from lamina.codegen.target import Target
 from lamina.codegen.types import Scalar
 
-# Products that a tile sums before another tile begins: their weights stay in the first cache.
-STEPS = 256
+# Products that a tile sums before another tile begins, and the weights of so many: they stay in the
+# first cache.
+_MOST_STEPS = 256
+_MOST_WEIGHT_BYTES = 32 << 10
+# Registers of a panel by those that the target has. With 32, more output channels and not more
+# pixels: each pixel has a pointer, and those are in general registers.
+_VECTORS = {32: 4, 16: 2}
+# Products in a row: of more in one loop, LLVM loads the factors ahead until registers spill.
+_UNROLLED = {32: 4, 16: 8}
 # Heights of a tile in pixels that are compiled: all that an even cut of many pixels gives. Only the
-# last tile of a band may be computed with a greater one. By number of vector registers.
-_HEIGHTS = {32: (2, 4, 7, 8, 9, 10, 11, 12, 13, 14), 16: (2, 4, 5, 6), 0: (1,)}
+# last tile of a band may be computed with a greater one.
+_HEIGHTS = (2, 4, 5, 6)
 _LEAST_BLOCK = 8
 
 
@@ -26,6 +33,8 @@ class Tiling:
     lanes: int
     panel: int
     heights: tuple[int, ...]
+    steps: int
+    unrolled: int
 
     @property
     def vectors(self) -> int:
@@ -46,6 +55,7 @@ def channel_block(target: Target, scalar: Scalar) -> int:
 def tiling_for(target: Target, scalar: Scalar, block: int) -> Tiling:
     """Return the tiling of a target for an input with `block` channels side by side."""
     lanes = target.lanes(scalar)
-    panel = max(channel_block(target, scalar), 2 * lanes)
-    heights = _HEIGHTS[target.registers if target.vector_bytes else 0]
-    return Tiling(block, lanes, panel, heights)
+    panel = max(channel_block(target, scalar), _VECTORS[target.registers] * lanes)
+    heights = _HEIGHTS if lanes > 1 else (1,)
+    steps = min(_MOST_STEPS, _MOST_WEIGHT_BYTES // (panel * scalar.bytes))
+    return Tiling(block, lanes, panel, heights, steps, _UNROLLED[target.registers])
