@@ -81,12 +81,19 @@ class Input(Expression):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Constant(Expression):
     """A number, in the type of the operands beside it or, where `dtype` is named, in that one."""
 
     value: Number
     dtype: str | None = None
+
+    # By their text: 0.0 and −0.0 are equal numbers, but not the same; a NaN is the same as itself.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Constant) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     def __repr__(self) -> str:
         return f"{self.value!r}" if self.dtype is None else f"{self.value!r}:{self.dtype}"

@@ -230,6 +230,15 @@ def test_an_expression_is_a_key_and_prints_compactly():
     assert repr(Constant(1, "int8")) == "1:int8"
 
 
+def test_constants_are_told_apart_by_sign_and_nan_is_itself():
+    assert Constant(0.0) != Constant(-0.0)
+    assert hash(Constant(float("nan"))) == hash(Constant(float("nan")))
+    assert Constant(float("nan")) == Constant(float("nan"))
+    for zero in (0.0, -0.0):
+        found, _ = evaluate(X * zero, np.array([1.0, 2.0], np.float32))
+        assert np.signbit(found).tolist() == [np.signbit(zero)] * 2
+
+
 def test_a_tree_that_shares_much_stays_small():
     root: Apply = X + Y
     for _ in range(200):
