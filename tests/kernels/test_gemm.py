@@ -1,5 +1,7 @@
 """The matrix product against numpy in float64, at the edges of tiles, in every layout."""
 
+import mmap
+
 import numpy as np
 import pytest
 from kernels.operands import LAYOUTS, ArrayOperand, GuardedMemory, error_in_roundings
@@ -8,6 +10,7 @@ from lamina.codegen import threads
 from lamina.errors import DTypeError, ShapeError
 from lamina.kernels.gemm import gemm
 
+WITHOUT_RESERVING = 0x4000  # MAP_NORESERVE of Linux, which mmap does not name before 3.13
 EDGES = (1, 2, 13, 14, 15, 16, 17, 31, 32, 33, 65)
 
 
@@ -87,14 +90,16 @@ def test_vectors():
 def test_nothing_outside_is_touched(each_target, shape, layout):
     m, n, k = shape
     a, b = matrices(m, n, k)
-    if layout == "transposed":
-        guards = [GuardedMemory(array.T) for array in (a, b, np.zeros((m, n), "f4"))]
-        check(*(guard.array.T for guard in guards))
-    else:
-        guards = [GuardedMemory(array) for array in (a, b, np.zeros((m, n), "f4"))]
-        check(*(guard.array for guard in guards))
-    for guard in guards:
-        guard.release()
+    for side in ("start", "end"):
+        arrays = (a, b, np.zeros((m, n), "f4"))
+        if layout == "transposed":
+            guards = [GuardedMemory(array.T, side) for array in arrays]
+            check(*(guard.array.T for guard in guards))
+        else:
+            guards = [GuardedMemory(array, side) for array in arrays]
+            check(*(guard.array for guard in guards))
+        for guard in guards:
+            guard.release()
 
 
 @pytest.mark.parametrize("shape", [(130, 300, 600), (64, 2000, 70), (1000, 40, 300)])
@@ -166,3 +171,19 @@ def test_few_rows_on_several_threads(team):
     threads.set_num_threads(3)
     assert [product(a, layout(b)).tobytes() for layout in LAYOUTS.values()] == alone
     assert len(set(alone)) == 1
+
+
+@pytest.mark.parametrize("rows", [2, 9])
+def test_elements_further_apart_than_32_bits_count(rows):
+    """Rows over 2³¹ elements apart, in memory of which only the pages touched exist."""
+    apart, n, k = 2**31 + 64, 20, 5
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | WITHOUT_RESERVING
+    memory = mmap.mmap(-1, rows * apart * 4, flags=flags)
+    whole = np.frombuffer(memory, "f4")
+    a, out = (
+        np.lib.stride_tricks.as_strided(whole[start:], (rows, size), (apart * 4, 4))
+        for start, size in ((0, k), (32, n))
+    )
+    a[...], b = matrices(rows, n, k)
+    check(a, b, out)
+    check(b.T, a.T, out.T)

@@ -1,5 +1,7 @@
 """The matrix product of 16-bit floats and of bytes, with and without an epilogue."""
 
+from itertools import product as product_of
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -53,8 +55,7 @@ def test_halves_meet_float32(each_target):
     assert product(a, b, "float32").tobytes() == wide.tobytes()
 
 
-@pytest.mark.parametrize("kinds", [("int8", "int8"), ("uint8", "int8"), ("uint8", "uint8")])
-def test_bytes_are_exact(each_target, kinds):
+def check_bytes(kinds):
     for m, n, k in SHAPES:
         a, b = numbers((m, k), kinds[0]), numbers((k, n), kinds[1], 1)
         want = a.astype("i8") @ b.astype("i8")
@@ -63,7 +64,16 @@ def test_bytes_are_exact(each_target, kinds):
                 assert (product(first(a), second(b), "int32") == want).all()
 
 
-def test_bytes_at_their_extremes(each_target):
+def test_bytes_are_exact(each_target):
+    check_bytes(("uint8", "int8"))
+
+
+@pytest.mark.parametrize("kinds", [("int8", "int8"), ("uint8", "uint8"), ("int8", "uint8")])
+def test_bytes_of_any_signs(kinds):
+    check_bytes(kinds)
+
+
+def test_bytes_at_their_extremes():
     a, b = np.full((10, 4096), -128, "i1"), np.full((4096, 40), -128, "i1")
     assert (product(a, b, "int32") == 4096 * 128 * 128).all()
 
@@ -73,9 +83,9 @@ def test_bytes_at_their_extremes(each_target):
 def test_nothing_outside_is_touched(each_target, dtype, shape):
     m, n, k = shape
     out = "int32" if dtype == "int8" else dtype
-    for turned in (False, True):
+    for turned, side in product_of((False, True), ("start", "end")):
         arrays = numbers((m, k), dtype), numbers((k, n), dtype), numbers((m, n), out)
-        guards = [GuardedMemory(array.T if turned else array) for array in arrays]
+        guards = [GuardedMemory(array.T if turned else array, side) for array in arrays]
         a, b, c = (guard.array.T if turned else guard.array for guard in guards)
         gemm(*map(ArrayOperand, (c, a, b)))
         assert c.tobytes() == product(arrays[0], arrays[1], out).tobytes()
@@ -99,8 +109,7 @@ def further(kinds, m, n):
     ]
 
 
-@pytest.mark.parametrize("name", EPILOGUES)
-def test_an_epilogue_has_the_bits_of_the_same_expression(each_target, name):
+def check_epilogue(name):
     expression, kinds = EPILOGUES[name]
     for m, n, k in SHAPES:
         a, b = numbers((m, k), "float32"), numbers((k, n), "float32", 1)
@@ -108,12 +117,19 @@ def test_an_epilogue_has_the_bits_of_the_same_expression(each_target, name):
         apart = product(a, b, "float32")
         want = np.empty_like(apart)
         compute([expression], [ArrayOperand(want)], [ArrayOperand(apart), *inputs])
-        fused = Epilogue(expression)
         for layout in (LAYOUTS["contiguous"], LAYOUTS["transposed"]):
             got = layout(np.zeros_like(want))
             operands = (ArrayOperand(got), ArrayOperand(a), ArrayOperand(layout(b)))
-            gemm(*operands, epilogue=fused, inputs=inputs)
+            gemm(*operands, epilogue=Epilogue(expression), inputs=inputs)
             assert got.tobytes() == want.tobytes()
+
+
+def test_an_epilogue_has_the_bits_of_the_same_expression(each_target):
+    check_epilogue("relu")
+
+
+def test_an_epilogue_of_strided_inputs():
+    check_epilogue("scale")
 
 
 def requantised() -> Expression:
@@ -146,7 +162,7 @@ def test_a_batch_with_an_epilogue(team):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
-def test_packed_in_advance_has_the_same_bits(each_target, dtype):
+def test_packed_in_advance_has_the_same_bits(dtype):
     out = "int32" if dtype == "int8" else dtype
     for m, n, k in ((1, 33, 300), (30, 150, 520)):
         a, b = numbers((2, m, k), dtype), numbers((k, n), dtype, 1)
