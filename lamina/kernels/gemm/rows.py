@@ -7,186 +7,37 @@ where k does, squares are transposed in registers. Each result is summed in the 
 matrix kernel, blocks of k included, so that a row has the same bits whichever kernel made it.
 """
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import chain
 from typing import final
 
 from lamina.codegen import cpu, jit
-from lamina.codegen.builder import Builder, Function, KernelModule
+from lamina.codegen.builder import Function, KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Type, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.gemm.arithmetic import Recipe, arithmetic_of
 from lamina.kernels.gemm.contract import FurtherOperand
-from lamina.kernels.gemm.finish import Ending, Further
+from lamina.kernels.gemm.finish import Further
+from lamina.kernels.gemm.row_sums import (
+    BATCH_AXES,
+    SLOT,
+    AlongColumns,
+    Columns,
+    Sums,
+    Work,
+)
 from lamina.kernels.gemm.tiles import k_block, tile_for
 from lamina.kernels.launch import Place, Step, argument_block, workers_for
 from lamina.kernels.offsets import locate
 from lamina.kernels.operand import AXES, Axes, Shape, flat, product
 from lamina.kernels.scalars import STORED
 
-_FIELDS = (
-    "counter", "chunks", "out", "a", "b", "n", "k", "out_row", "out_column", "a_row", "a_column",
-    "b_row", "b_column", "k_block", "n_chunk", "n_chunks",
-)  # fmt: skip
-_SLOT = {name: place for place, name in enumerate(_FIELDS)}
-_BATCH_AXES = len(_FIELDS)
 _CHUNKS_A_THREAD = 4
 MOST_ROWS = 8
-_ROWS_AHEAD = 4
 # How far ahead along k a matrix is asked for that the caches do not hold.
 _ELEMENTS_AHEAD = 512
-_LINE_BYTES = 64
 _NEVER = 0x7FFFFFFFFFFF
-
-
-class _Sums:
-    """What both ways have in common: the step of the sums, and what becomes of them."""
-
-    def __init__(self, k: Builder, recipe: Recipe, height: int, args: Value) -> None:
-        self.k = k
-        self.recipe = recipe
-        self.total = arithmetic_of(recipe).total
-        self.height = height
-        self.args = args
-        self.lanes = k.target.lanes(self.total)
-
-    def get(self, name: str) -> Value:
-        return self.args[_SLOT[name]]
-
-    def zeros(self, registers: int) -> list[Value]:
-        return [self.k.zeros(self.total)] * (registers * self.height)
-
-    def b(self, place: Value, left: Value | None = None) -> Value:
-        """Return a register of b as it is added up; past the first `left` elements it holds 0."""
-        k, lanes = self.k, self.lanes
-        x = place.load(0, lanes=lanes) if left is None else k.load_first(place, left, lanes)
-        return k.convert(x, self.total)
-
-    def columns_of(self, sources: list[Value]) -> list[Value]:
-        """Return the columns of the square of b whose rows start at `sources`."""
-        if STORED[self.recipe.b] == self.total:
-            return list(self.k.load_transposed(sources))
-        return self.k.transpose([self.b(source) for source in sources])
-
-    def step(self, sums: list[Value], at: int, row: list[Value], a: list[Value]) -> list[Value]:
-        """Return the sums after k `at`, whose registers of b are `row`."""
-        done: list[Value] = []
-        for line, left in enumerate(a):
-            factor = self.k.splat(left[at])
-            first = line * len(row)
-            done += [self._add(sums[first + v], factor, right) for v, right in enumerate(row)]
-        return done
-
-    def _add(self, total: Value, left: Value, right: Value) -> Value:
-        return self.k.fma(left, right, total) if self.total.is_float else total + left * right
-
-    def keep(self, sums: list[Value], running: Value, adds: Value) -> None:
-        """Add the sums of a block, registers of a row side by side, to those of the ones before."""
-        k, registers = self.k, len(sums) // self.height
-        with k.either(adds > 0) as branches:
-            for branch, is_later in zip(branches, (True, False), strict=True):
-                with branch:
-                    for number, total in enumerate(sums):
-                        row, register = divmod(number, registers)
-                        place = running + (register * self.height + row) * self.lanes
-                        before = place.load(0, lanes=self.lanes) if is_later else None
-                        place.store(0, total if before is None else before + total)
-
-    def finish(self, place: "_Place", running: Value, column: Value, stop: Value) -> None:
-        """Store what the sums become, of the columns `column` to `stop`."""
-        k, lanes, out_column = self.k, self.lanes, self.get("out_column")
-        with k.loop(self.height) as row, k.loop(stop - column, step=lanes) as turn:
-            start, left = column + turn.index, stop - column - turn.index
-            sums = (running + (turn.index * self.height + row.index * lanes)).load(0, lanes=lanes)
-            further = [x.moved(row.index, start, k.integer(0)) for x in place.further]
-            out = place.out + (row.index * self.get("out_row") + start * out_column)
-            ending = Ending(k, self.recipe)
-            side_by_side = out_column.equals(1)
-            with k.either(k.both(side_by_side, left >= lanes)) as (whole, others):
-                with whole:
-                    ending.store(out, sums, lanes, further, None)
-                with others, k.either(side_by_side) as (part, apart):
-                    with part:
-                        ending.store(out, sums, lanes, further, left)
-                    with apart:
-                        ending.store(out, sums, lanes, further, left, every=out_column)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a chunk works: its batch of out, b and further operands, the rows of a side by side."""
-
-    out: Value
-    a: Value
-    a_pitch: Value
-    b: Value
-    further: list[Further]
-
-
-class _Columns(ABC):
-    """Emits the work on some columns of one batch."""
-
-    # How many registers of columns a chunk is a multiple of.
-    wide: int
-
-    @abstractmethod
-    def __init__(self, module: KernelModule, recipe: Recipe, height: int, is_far: bool) -> None:
-        """Define the functions that the work calls."""
-
-    @abstractmethod
-    def run(self, sums: _Sums, place: _Place, first: Value, stop: Value) -> None:
-        """Write the results of columns `first` to `stop`."""
-
-
-@final
-class _AlongColumns(_Columns):
-    """Columns lie side by side: every k is a row of registers."""
-
-    wide = 16
-
-    def __init__(self, module: KernelModule, recipe: Recipe, height: int, is_far: bool) -> None:
-        self.together = max(1, self.wide // height)
-
-    def run(self, sums: _Sums, place: _Place, first: Value, stop: Value) -> None:
-        k, wide = sums.k, self.together * sums.lanes
-        whole = first + (stop - first) // wide * wide
-        with k.loop(whole, start=first, step=wide) as turn:
-            self._all_blocks(sums, place, turn.index, self.together, None)
-        with k.loop(stop, start=whole, step=sums.lanes) as turn:
-            self._all_blocks(sums, place, turn.index, 1, stop - turn.index)
-
-    def _all_blocks(
-        self, sums: _Sums, place: _Place, column: Value, registers: int, valid: Value | None
-    ) -> None:
-        k, block, lanes = sums.k, sums.get("k_block"), sums.lanes
-        running = k.stack(sums.total, max(2, registers * sums.height * lanes))
-        with k.loop(k.maximum(sums.get("k"), 1), step=block) as turn:
-            count = k.minimum(block, sums.get("k") - turn.index)
-            b = place.b + (turn.index * sums.get("b_row") + column)
-            a = [place.a + (place.a_pitch * row + turn.index) for row in range(sums.height)]
-            sums.keep(self._block(sums, a, b, count, registers, valid), running, turn.index)
-        left = k.integer(registers * lanes) if valid is None else k.minimum(valid, lanes)
-        sums.finish(place, running, column, column + left)
-
-    def _block(
-        self, sums: _Sums, a: list[Value], b: Value, count: Value, registers: int,
-        valid: Value | None,
-    ) -> list[Value]:  # fmt: skip
-        """Return the sums over `count` k, `registers` for each row."""
-        k, lanes, element = sums.k, sums.lanes, STORED[sums.recipe.b]
-        with k.loop(count, carry=[b, *sums.zeros(registers)]) as turn:
-            here, *totals = turn.carried
-            sources = [here + v * lanes for v in range(registers)]
-            if valid is None:
-                # Rows lie far apart: no processor guesses that those to come are wanted soon.
-                for source in sources[:: max(1, _LINE_BYTES // (lanes * element.bytes))]:
-                    k.prefetch(source + sums.get("b_row") * _ROWS_AHEAD)
-            row = [sums.b(source, valid) for source in sources]
-            left = [line + turn.index for line in a]
-            turn.next = [here + sums.get("b_row"), *sums.step(totals, 0, row, left)]
-        return turn.results[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +55,7 @@ class _Squares:
     """Emits the sums of one stream, or of several of as many squares, turn by turn."""
 
     def __init__(
-        self, sums: _Sums, streams: list[_Stream], a_pitch: Value, valid: Value, is_far: bool
+        self, sums: Sums, streams: list[_Stream], a_pitch: Value, valid: Value, is_far: bool
     ) -> None:
         self.sums = sums
         self.is_far = is_far
@@ -291,13 +142,13 @@ def _emit_streams(
         k, args, valid, a_pitch, *values = opened
         starts = range(0, len(values), len(one))
         streams = [_Stream(*values[start : start + len(one)]) for start in starts]
-        _Squares(_Sums(k, recipe, height, args), streams, a_pitch, valid, is_far).run()
+        _Squares(Sums(k, recipe, height, args), streams, a_pitch, valid, is_far).run()
         handle: Function = k.handle
     return handle
 
 
 @final
-class _AlongSums(_Columns):
+class _AlongSums(Columns):
     """The k of one column lie side by side: squares of k and columns are transposed.
 
     A sum is one chain of FMAs, so several go together: of blocks of k, or of registers of columns
@@ -312,7 +163,7 @@ class _AlongSums(_Columns):
             count: _emit_streams(module, recipe, height, count, is_far) for count in (1, 2)
         }
 
-    def run(self, sums: _Sums, place: _Place, first: Value, stop: Value) -> None:
+    def run(self, sums: Sums, place: Work, first: Value, stop: Value) -> None:
         k, lanes, block = sums.k, sums.lanes, sums.get("k_block")
         is_short = sums.get("k") <= block
         columns = k.select(is_short, k.integer(self.count * lanes), k.integer(lanes))
@@ -331,9 +182,7 @@ class _AlongSums(_Columns):
                 self._compute(sums, place, streams, left)
             sums.finish(place, running, turn.index, k.minimum(turn.index + columns, stop))
 
-    def _compute(
-        self, sums: _Sums, place: _Place, streams: list[_Stream], left: list[Value]
-    ) -> None:
+    def _compute(self, sums: Sums, place: Work, streams: list[_Stream], left: list[Value]) -> None:
         """Compute streams: together where all are whole and as long, else one after the other."""
         k, lanes, half = sums.k, sums.lanes, len(streams) // 2
         if half == 0:
@@ -353,7 +202,7 @@ class _AlongSums(_Columns):
                 self._compute(sums, place, streams[:half], left[:half])
                 self._compute(sums, place, streams[half:], left[half:])
 
-    def _compute_one(self, sums: _Sums, place: _Place, stream: _Stream, left: Value) -> None:
+    def _compute_one(self, sums: Sums, place: Work, stream: _Stream, left: Value) -> None:
         k = sums.k
         # Without any k a first block still writes its zeros.
         counts = k.either_true(stream.count > 0, stream.adds.equals(0))
@@ -362,7 +211,7 @@ class _AlongSums(_Columns):
             k.call(self.streams[1], sums.args, valid, place.a_pitch, *_values(stream))
 
 
-def _stream(sums: _Sums, place: _Place, column: Value, start: Value, running: Value) -> _Stream:
+def _stream(sums: Sums, place: Work, column: Value, start: Value, running: Value) -> _Stream:
     return _Stream(
         b=place.b + (column * sums.get("b_column") + start),
         a=place.a + start,
@@ -376,10 +225,13 @@ def _values(stream: _Stream) -> tuple[Value, ...]:
     return stream.b, stream.a, stream.count, stream.running, stream.adds
 
 
-_WAYS: dict[str, type[_Columns]] = {"columns": _AlongColumns, "sums": _AlongSums}
+_WAYS: dict[str, type[Columns]] = {
+    "columns": AlongColumns,
+    "sums": _AlongSums,
+}
 
 
-def _side_by_side(sums: _Sums, a: Value, copy: Value) -> tuple[Value, Value]:
+def _side_by_side(sums: Sums, a: Value, copy: Value) -> tuple[Value, Value]:
     """Return the rows of a and their pitch; elements that lie apart, or of another type than the
     sums, are copied.
     """
@@ -394,10 +246,10 @@ def _side_by_side(sums: _Sums, a: Value, copy: Value) -> tuple[Value, Value]:
     return k.select(is_plain, plain, copy), k.select(is_plain, sums.get("a_row"), count)
 
 
-def _run_chunk(sums: _Sums, columns: _Columns, copy: Value, number: Value) -> None:
+def _run_chunk(sums: Sums, columns: Columns, copy: Value, number: Value) -> None:
     k, recipe = sums.k, sums.recipe
     batch, part = number // sums.get("n_chunks"), number % sums.get("n_chunks")
-    starts = locate(k, sums.args, _BATCH_AXES, batch, 3 + len(recipe.inputs))
+    starts = locate(k, sums.args, BATCH_AXES, batch, 3 + len(recipe.inputs))
     out, a, b = (
         k.pointer_at(sums.get(name), STORED[dtype]) + start
         for name, dtype, start in zip(("out", "a", "b"), recipe[:3], starts, strict=False)
@@ -410,11 +262,11 @@ def _run_chunk(sums: _Sums, columns: _Columns, copy: Value, number: Value) -> No
     rows, pitch = _side_by_side(sums, a, copy)
     first = part * sums.get("n_chunk")
     stop = k.minimum(first + sums.get("n_chunk"), sums.get("n"))
-    columns.run(sums, _Place(out, rows, pitch, b, further), first, stop)
+    columns.run(sums, Work(out, rows, pitch, b, further), first, stop)
 
 
 def _further_slot(inputs: int, number: int) -> int:
-    return _BATCH_AXES + (4 + inputs) * AXES + 3 * number
+    return BATCH_AXES + (4 + inputs) * AXES + 3 * number
 
 
 def emit_rows(
@@ -430,7 +282,7 @@ def emit_rows(
         args,
         scratch,
     ):
-        sums = _Sums(k, recipe, height, args)
+        sums = Sums(k, recipe, height, args)
         number = k.cell(i64, k.claim(args))
         with k.repeat_while(lambda: number.get() < sums.get("chunks")):
             _run_chunk(sums, columns, k.cast_pointer(scratch, sums.total), number.get())
@@ -477,7 +329,7 @@ class FewRows:
         )  # fmt: skip
         is_far = way == "sums" and nbytes > (cpu.describe().l3_bytes or cpu.describe().l2_bytes)
         entry = jit.kernel(emit_rows, self.recipe, self.m, way, is_far)
-        places = [(_SLOT["out"], self.out), (_SLOT["a"], self.a), (_SLOT["b"], self.b)]
+        places = [(SLOT["out"], self.out), (SLOT["a"], self.a), (SLOT["b"], self.b)]
         places += [(_further_slot(inputs, i), x.place) for i, x in enumerate(self.further)]
         is_plain = self.a_strides[1] == 1 and STORED[self.recipe.a] == total
         scratch = 0 if is_plain else self.m * self.k * total.bytes
