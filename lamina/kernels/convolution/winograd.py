@@ -32,7 +32,7 @@ from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, argument_block, 
 _MOST_PREPARED_BYTES = 4 << 20
 _TILES_PREPARED, _TILES_ALONE = 36, 64
 _MOST_BLOCK_BYTES = 8 << 20
-_CHUNKS_A_THREAD = 4
+_CHUNKS_A_THREAD = 2
 # Cycles: of a register of channels of a tile transformed there and back, of a register of weights
 # transformed, of a product, of a call of the multiplication at one place.
 _TILE, _WEIGHT, _PRODUCT, _CALL = 170, 85, 0.55, 30
@@ -108,14 +108,17 @@ class Winograd:
 
     def _cut(self, prepared: Place | None) -> tuple[int, int]:
         """Return the tiles of a block and the parts that the output channels are cut into."""
-        s = self._shapes
+        s, groups = self._shapes, self.problem.groups
         fits = _MOST_BLOCK_BYTES // (s.points * self.problem.channels * s.scalar.bytes)
         most = max(s.registers.rows, min(fits, _TILES_PREPARED if prepared else _TILES_ALONE))
         workers = workers_for(flops=self._flops)
-        wanted = self.problem.groups if workers == 1 else _CHUNKS_A_THREAD * workers
         blocks = -(-self.tiles // most)
+        if prepared is not None and workers > 1:
+            wanted = min(_CHUNKS_A_THREAD * workers, self.tiles // (2 * s.registers.rows))
+            blocks = max(blocks, wanted)
         panels = -(-self.problem.outputs // s.panel)
-        parts = min(panels, -(-wanted // (blocks * self.problem.groups)))
+        # Each part of the outputs transforms the input anew, each block unprepared weights.
+        parts = 1 if blocks * groups >= workers else min(panels, -(-workers // (blocks * groups)))
         return -(-self.tiles // blocks), parts
 
     @property
