@@ -22,7 +22,7 @@ _FIELDS = (
 )  # fmt: skip
 SLOT = {name: place for place, name in enumerate(_FIELDS)}
 VARYING = len(_FIELDS)
-"""Where divisors, the addresses of the operands, and the axes begin."""
+"""Where the numbers, the addresses of the operands, and the axes begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Arguments:
 
     @property
     def _operands(self) -> int:
-        return VARYING + len(self.form.program.phases)
+        return VARYING + self.form.program.numbers
 
     @property
     def kept(self) -> Axes:
@@ -84,6 +84,10 @@ class Arguments:
             for place, dtype in enumerate(self.form.dtypes)
         ]
 
-    def divisor(self, phase: int, scalar: Scalar) -> Value:
-        """Return what the terms of a phase are divided by."""
-        return self.k.convert(self.k.bitcast(self.args[VARYING + phase], f64), scalar)
+    def numbers(self) -> list[Value]:
+        """Return the numbers that came with the call."""
+        scalar: Scalar = self.form.program.scalar
+        return [
+            self.k.convert(self.k.bitcast(self.args[VARYING + place], f64), scalar)
+            for place in range(self.form.program.numbers)
+        ]

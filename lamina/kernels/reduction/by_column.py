@@ -76,8 +76,9 @@ class Tile:
         return self.scratch + (self.size * levels + self.given["tile"] * number)
 
     def parameters(self, count: int, place: Value, lanes: int) -> list[Value]:
-        """Return the first `count` parameters of the columns at `place`."""
-        return [(self.parameter(number) + place).load(0, lanes=lanes) for number in range(count)]
+        """Return the numbers, and the first `count` other parameters of the columns at `place`."""
+        kept = [(self.parameter(number) + place).load(0, lanes=lanes) for number in range(count)]
+        return [*self.given.numbers(), *kept]
 
     def across(self, lanes: int, body: Body) -> None:
         """Emit `body` for all columns, a register at a time."""
@@ -247,12 +248,11 @@ class _Columns:
     def _finish(self, fold: ColumnFold) -> None:
         """Keep what becomes of the partial results as a parameter."""
         k, tile, lanes = fold.k, self.tile, fold.lanes
-        divisor = tile.given.divisor(fold.number, fold.phase.scalar)
         with k.loop(tile.width, step=lanes) as turn:
             places = [tile.given["tile"] * line + turn.index for line in range(PARTIAL)]
             total = folded([fold.partial(place) for place in places], fold.combine)
             parameters = tile.parameters(fold.number, turn.index, lanes)
-            value = emit(k, fold.phase.finish, [total, divisor, *parameters])
+            value = emit(k, fold.phase.finish, [total, *parameters])
             (tile.parameter(fold.number) + turn.index).store(0, value)
 
     def _result(self, output: int, value: Expression, count: int) -> None:

@@ -26,7 +26,7 @@ def _fold(given: Arguments, number: int, result: Value) -> RowFold:
     phase = given.form.program.phases[number]
     kept = given.k.pointer_at(given["parameters"], phase.scalar)
     parameters = [kept[given["results"] * before + result] for before in range(number)]
-    return RowFold(given.k, phase, parameters)
+    return RowFold(given.k, phase, [*given.numbers(), *parameters])
 
 
 def emit_parts(module: KernelModule, form: Form, number: int) -> None:
@@ -64,7 +64,7 @@ def emit_together(module: KernelModule, form: Form, number: int) -> None:
                 tree.push(turn.index, [source.load(turn.index * fold.lanes, lanes=fold.lanes)])
             rest = source.load(last * fold.lanes, lanes=fold.lanes)
             whole = tree.collapse(last, [rest])[0]
-            value = fold.finish(whole, given.divisor(number, fold.phase.scalar))
+            value = fold.finish(whole)
             if number < last_phase:
                 kept = k.pointer_at(given["parameters"], fold.phase.scalar)
                 kept[given["results"] * number + result] = value

@@ -75,13 +75,12 @@ class _Row:
 
     def run(self) -> None:
         """Emit all of them."""
-        parameters: list[Value] = []
+        parameters = self.given.numbers()
         for statement in self.given.form.program.statements:
             match statement:
                 case Phase():
                     fold = RowFold(self.k, statement, tuple(parameters))
-                    divisor = self.given.divisor(len(parameters), statement.scalar)
-                    parameters.append(fold.finish(self._folded(fold), divisor))
+                    parameters.append(fold.finish(self._folded(fold)))
                 case Result(output, value):
                     out = self.outputs[output]
                     found = emit(self.k, value, parameters)

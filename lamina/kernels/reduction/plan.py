@@ -19,7 +19,7 @@ from lamina.kernels.reduction.by_part import PART, emit_parts, emit_together
 from lamina.kernels.reduction.by_row import emit_rows
 from lamina.kernels.reduction.folds import fold_of
 from lamina.kernels.reduction.order import BLOCK, PARTIAL
-from lamina.kernels.reduction.program import Gather, Program, Result
+from lamina.kernels.reduction.program import Program, Result
 from lamina.kernels.reduction.rows import partial_lanes
 from lamina.kernels.scalars import STORED
 from lamina.kernels.walk import flat_axes, rounded
@@ -42,7 +42,7 @@ def reduce(
     out: Operand,
     inputs: Sequence[Operand],
     axes: tuple[int, ...],
-    divisors: tuple[float, ...] = (1.0, 1.0),
+    numbers: tuple[float, ...] = (),
 ) -> None:
     """Write to `out` the fold called `name` of `inputs`, which have one shape, over `axes`.
 
@@ -57,7 +57,7 @@ def reduce(
         neighbours(axes),
         (out, *inputs),
         (strides, *(x.strides for x in inputs)),
-        divisors[: len(program.phases)],
+        numbers[: program.numbers],
     )
 
 
@@ -90,7 +90,7 @@ def run(
     groups: Groups,
     operands: Sequence[Operand],
     strides: Sequence[Shape],
-    divisors: tuple[float, ...],
+    numbers: tuple[float, ...],
 ) -> None:
     """Run `program` on `operands`, outputs first, whose `strides` are along all axes of `shape`.
 
@@ -99,7 +99,7 @@ def run(
     along terms that do not lie side by side in all operands.
     """
     dtypes = tuple(operand.dtype.name for operand in operands)
-    calls = plan(program, shape, groups, dtypes, tuple(strides), divisors)
+    calls = plan(program, shape, groups, dtypes, tuple(strides), numbers)
     calls.run([operand.address for operand in operands])
 
 
@@ -124,7 +124,7 @@ def plan(
     groups: Groups,
     dtypes: tuple[str, ...],
     strides: tuple[Shape, ...],
-    divisors: tuple[float, ...],
+    numbers: tuple[float, ...],
 ) -> Calls:
     """Return the kernel calls of `run` for operands of these layouts."""
     folded = {axis for group in groups for axis in group}
@@ -132,12 +132,14 @@ def plan(
     problem = Problem(
         program=program,
         dtypes=dtypes,
-        divisors=divisors,
+        numbers=numbers,
         kept=coalesce([axis for place, axis in enumerate(along) if place not in folded]),
         outer=coalesce([along[axis] for group in groups[:-1] for axis in group]),
         run=coalesce([along[axis] for group in groups[-1:] for axis in group]),
         has_groups=len(groups) > 1,
     )
+    if list(program.gathered()):
+        return problem.gathering()
     column = problem.column_axis()
     if column is not None:
         return Calls((problem.by_column(column),))
@@ -153,7 +155,7 @@ class Problem:
 
     program: Program
     dtypes: tuple[str, ...]
-    divisors: tuple[float, ...]
+    numbers: tuple[float, ...]
     kept: list[Axis]
     outer: list[Axis]
     run: list[Axis]
@@ -188,8 +190,6 @@ class Problem:
     def column_axis(self) -> int | None:
         """Return the axis of the results to go along with registers, if that is the better way."""
         if len(self.run) > 1 or ("scattered" not in self.ways() and self.run):
-            return None
-        if any(isinstance(statement, Gather) for statement in self.program.statements):
             return None
         fitting = [n for n, axis in enumerate(self.kept) if self._is_column(axis)]
         return max(fitting, key=lambda n: self.kept[n][0], default=None)
@@ -229,6 +229,29 @@ class Problem:
                 )
                 steps.append(replace(step, places=places))
         return Calls(tuple(steps), room + len(steps) * self.results * _WIDEST)
+
+    def gathering(self) -> Calls:
+        """Return the calls that work on chunks of results, and add up what the chunks gathered."""
+        dtype, work = self.program.dtype, len(self.dtypes)
+        gathered = list(self.program.gathered())
+        chunks = -(-self.results // GATHERED_TOGETHER)
+        length = self.terms * self.groups
+        room = chunks * length * STORED[dtype].bytes
+        places = {output: Place(work, room * n) for n, output in enumerate(gathered)}
+        kinds = tuple(dtype if n in places else given for n, given in enumerate(self.dtypes))
+        step = replace(self, dtypes=kinds).by_row()
+        first = VARYING + self.program.numbers
+        moved = tuple((slot, places.get(slot - first, place)) for slot, place in step.places)
+        steps = [replace(step, places=moved)]
+        for output, place in places.items():
+            total = Problem(
+                fold_of("sum", dtype), (self.dtypes[output], dtype), (),
+                kept=[(length, 1, 1)], outer=[], run=[(chunks, 0, length)], has_groups=False,
+            ).by_column(0)  # fmt: skip
+            slots = [slot for slot, _ in total.places]
+            ends = zip(slots, (Place(output, 0), place), strict=True)
+            steps.append(replace(total, places=tuple(ends)))
+        return Calls(tuple(steps), room * len(gathered))
 
     def by_row(self) -> Step:
         """Return the call that works on one result after the other."""
@@ -307,7 +330,7 @@ class Problem:
         }
         arguments = argument_block(
             *(header.get(name, 0) for name in SLOT),
-            *(_bits(divisor) for divisor in self.divisors),
+            *(_bits(number) for number in self.numbers),
             *(0,) * count,
             *flat_axes(kept, count),
             *(flat_axes(self.outer, count) if self.has_groups else ()),
@@ -317,7 +340,7 @@ class Problem:
         widest = max(STORED[dtype].bytes for dtype in self.dtypes)
         size = self.results * self.terms * self.groups * widest
         workers = workers_for(nbytes=size, chunks=chunks)
-        first = VARYING + len(self.program.phases)
+        first = VARYING + self.program.numbers
         places = tuple((first + operand, Place(operand, 0)) for operand in range(count))
         return Step(entry, arguments, places, 0, workers)
 

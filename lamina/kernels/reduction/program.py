@@ -19,16 +19,16 @@ from lamina.kernels.functions import FUNCTIONS
 from lamina.kernels.reduction.order import Combine
 from lamina.kernels.scalars import COMPUTED
 
-TOTAL, DIVISOR = Input(0), Input(1)
-"""The first inputs of what finishes a phase; parameters follow."""
+TOTAL = Input(0)
+"""The first input of what finishes a phase; parameters follow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
     """Terms, how two of them become one, and the parameter that becomes of the last one.
 
-    `term` is over the inputs, then the parameters so far. `finish` is over the combined terms, the
-    divisor of the phase, then the parameters so far. All have the dtype `dtype`.
+    `term` is over the inputs, then the parameters so far; `finish` over the combined terms, then
+    the parameters. All have the dtype `dtype`.
     """
 
     term: Expression
@@ -106,12 +106,16 @@ Statement = Phase | Write | Gather | Result
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Statements over `inputs` operands that write `outputs`; computed with in `dtype`."""
+    """Statements over `inputs` operands that write `outputs`; computed with in `dtype`.
+
+    The first parameters are `numbers` that come with the call, such as how many terms there are.
+    """
 
     inputs: int
     outputs: int
     dtype: str
     statements: tuple[Statement, ...]
+    numbers: int = 0
 
     @property
     def scalar(self) -> Scalar:

@@ -165,10 +165,10 @@ class RowFold:
         inputs = [loaded(self.k, further(p, place), self.lanes, left) for p in pointers]
         return spread(emit(self.k, self.phase.term, [*inputs, *self.parameters]), self.lanes)
 
-    def finish(self, partial: Value, divisor: Value) -> Value:
+    def finish(self, partial: Value) -> Value:
         """Return what becomes of the partial results: a scalar."""
         total = self.k.fold_lanes(partial, self.combine)
-        return emit(self.k, self.phase.finish, [total, divisor, *self.parameters])
+        return emit(self.k, self.phase.finish, [total, *self.parameters])
 
 
 def write_row(

@@ -1,6 +1,7 @@
 """Normalisation: by batch, layer, group, instance and root mean square.
 
-All are one op, `normalize`, fed with statistics from another, `moments`; they differ in the axes.
+All are one op, `standardize`, and differ in the axes; where the statistics are given it is
+`normalize`.
 """
 
 from collections.abc import Sequence
@@ -11,49 +12,22 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from lamina.dtypes import DType
-from lamina.errors import ArgumentError, DTypeError, ShapeError
-from lamina.layout import Shape, broadcast_shapes
-from lamina.memory import Spec
+from lamina.errors import ArgumentError, ShapeError
+from lamina.kernels.elementwise import compute
+from lamina.kernels.expression import Expression, Input, apply
+from lamina.kernels.scalars import STORED
+from lamina.layout import Shape
+from lamina.memory import Array, Spec, empty
 from lamina.memory.array import NDArray, scratch
 from lamina.ops.elementwise.functions import sqrt
 from lamina.ops.halves import wide_dtype, widened
+from lamina.ops.layers.standardize import Moments, check_float, check_stretches, standardize
 from lamina.ops.pointwise import unbroadcast
-from lamina.ops.reductions.folding import reduced_shape
-from lamina.ops.reductions.sum_products import sum_products, summed_products
-from lamina.ops.registry import OUT, Op, Value, define
+from lamina.ops.reductions.sum_products import sum_products
+from lamina.ops.registry import Kernel, Op, Value, define
 from lamina.ops.shapes.movement import reshape
 
-
-@define
-@final
-@dataclass(frozen=True, slots=True)
-class Moments(Op):
-    """Mean and biased variance over the axes, which stay with size 1; float32 for 16-bit inputs."""
-
-    name = "moments"
-    saves = (0, OUT)
-    axes: tuple[int, ...]
-
-    def infer(self, *inputs: Spec) -> tuple[Spec, ...]:
-        (x,) = inputs
-        _check_float(self, x.dtype)
-        spec = Spec(reduced_shape(x.shape, self.axes, True), wide_dtype(x.dtype))
-        return spec, spec
-
-    def ref(self, *inputs: NDArray) -> tuple[NDArray, NDArray]:
-        x = widened(inputs[0])
-        mean = x.mean(axis=self.axes, keepdims=True, dtype=x.dtype)
-        centred = x - mean
-        return mean, summed_products(centred, centred, self.axes) / self._count(x.shape)
-
-    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
-        (x,), (mean, _), (by_mean, by_variance) = inputs, out, grad
-        share = 1 / self._count(x.shape)
-        return ((x - mean) * (by_variance * (2 * share)) + by_mean * share,)
-
-    def _count(self, shape: Shape) -> int:
-        return max(prod(shape[a] for a in self.axes), 1)
+_X: Expression = Input(0)
 
 
 class _Parts(NamedTuple):
@@ -92,13 +66,8 @@ class Normalize(Op):
 
     def infer(self, *inputs: Spec) -> Spec:
         x = inputs[0]
-        _check_float(self, x.dtype)
-        for other in inputs[1:]:
-            if (
-                len(other.shape) != len(x.shape)
-                or broadcast_shapes(x.shape, other.shape) != x.shape
-            ):
-                raise ShapeError(f"normalize: {other.shape} given for {x.shape}; it must stretch")
+        check_float(self, x.dtype)
+        check_stretches(self, x, *inputs[1:])
         if self.has_mean and inputs[1].shape != inputs[2].shape:
             raise ShapeError(
                 f"normalize: mean {inputs[1].shape} and variance {inputs[2].shape} given; expected "
@@ -118,6 +87,32 @@ class Normalize(Op):
         if bias is not None:
             out += bias
         return out
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return self._scale if inputs[0].dtype.name in STORED else None
+
+    def _scale(self, out: Array, *inputs: Array) -> None:
+        """Fold variance and weight into a scale, then go over `x` once."""
+        parts = self._named(inputs)
+        rate = 1.0 / apply("sqrt", Input(0) + self.eps)
+        scale = empty(parts.variance.shape, wide_dtype(parts.variance.dtype))
+        weight = parts.weight
+        if weight is not None and weight.shape == scale.shape:
+            compute([rate * Input(1)], [scale], [parts.variance, weight])
+            weight = None
+        else:
+            compute([rate], [scale], [parts.variance])
+        operands, value = [parts.x], _X
+        for function, part in (
+            ("subtract", parts.mean),
+            ("multiply", scale),
+            ("multiply", weight),
+            ("add", parts.bias),
+        ):
+            if part is not None:
+                value = apply(function, value, Input(len(operands)))
+                operands.append(part)
+        compute([value], [out], operands)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         x, mean, variance, weight, bias = self._named(inputs)
@@ -144,11 +139,6 @@ class Normalize(Op):
 def _by_weight(grad: Value, normalized: Value, weight: Value) -> Value:
     axes = tuple(a for a, n in enumerate(weight.shape) if n == 1)
     return sum_products(grad, normalized, axes)
-
-
-def _check_float(op: Op, dtype: DType) -> None:
-    if dtype.kind != "float":
-        raise DTypeError(f"{op.name}: {dtype.name} given, expected a real float; convert it first")
 
 
 def normalize(
@@ -199,11 +189,12 @@ def batch_norm(
             raise ShapeError(
                 f"batch_norm: {x.shape} given in training; expected at least 2 values a channel"
             )
-        mean, variance = Moments(axes)(x)
-        _move_towards(running_mean, mean, momentum)
-        _move_towards(running_var, variance * (count / (count - 1)), momentum)
-    else:
-        mean, variance = reshape(running_mean, shape), reshape(running_var, shape)
+        if running_mean is not None or running_var is not None:
+            mean, variance = Moments(axes)(x.detach())
+            _move_towards(running_mean, mean, momentum)
+            _move_towards(running_var, variance * (count / (count - 1)), momentum)
+        return standardize(x, axes, _shaped(weight, shape), _shaped(bias, shape), eps)
+    mean, variance = reshape(running_mean, shape), reshape(running_var, shape)
     return normalize(x, mean, variance, _shaped(weight, shape), _shaped(bias, shape), eps)
 
 
@@ -234,13 +225,12 @@ def instance_norm(
     count = prod(x.shape[2:])
     if not axes or count < 2:
         raise ShapeError(f"instance_norm: {x.shape} given; expected at least 2 places a channel")
-    mean, variance = Moments(axes)(x)
-    if running_mean is not None:
+    if running_mean is not None or running_var is not None:
+        mean, variance = Moments(axes)(x.detach())
         _move_towards(running_mean, _batch_mean(mean), momentum)
-    if running_var is not None:
         _move_towards(running_var, _batch_mean(variance * (count / (count - 1))), momentum)
     shape = (1, channels, *(1,) * len(axes))
-    return normalize(x, mean, variance, _shaped(weight, shape), _shaped(bias, shape), eps)
+    return standardize(x, axes, _shaped(weight, shape), _shaped(bias, shape), eps)
 
 
 def group_norm(
@@ -268,9 +258,8 @@ def group_norm(
     _check_sizes("group_norm", (channels,), weight, bias)
     each = channels // num_groups
     split = reshape(x, (x.shape[0], num_groups, each, prod(x.shape[2:])))
-    mean, variance = Moments((2, 3))(split)
     shape = (1, num_groups, each, 1)
-    out = normalize(split, mean, variance, _shaped(weight, shape), _shaped(bias, shape), eps)
+    out = standardize(split, (2, 3), _shaped(weight, shape), _shaped(bias, shape), eps)
     return reshape(out, x.shape)
 
 
@@ -293,9 +282,8 @@ def layer_norm(
     sizes = _last_sizes("layer_norm", x, normalized_shape)
     _check_sizes("layer_norm", sizes, weight, bias)
     lead = len(x.shape) - len(sizes)
-    mean, variance = Moments(tuple(range(lead, len(x.shape))))(x)
-    shape = (1,) * lead + sizes
-    return normalize(x, mean, variance, _shaped(weight, shape), _shaped(bias, shape), eps)
+    axes, shape = tuple(range(lead, len(x.shape))), (1,) * lead + sizes
+    return standardize(x, axes, _shaped(weight, shape), _shaped(bias, shape), eps)
 
 
 def rms_norm(
@@ -317,9 +305,9 @@ def rms_norm(
     _check_sizes("rms_norm", sizes, weight)
     lead = len(x.shape) - len(sizes)
     axes = tuple(range(lead, len(x.shape)))
-    mean_square = sum_products(x, x, axes) * (1 / max(prod(sizes), 1))
     smallest = float(np.finfo(wide_dtype(x.dtype).numpy).eps) if eps is None else eps
-    return normalize(x, None, mean_square, _shaped(weight, (1,) * lead + sizes), None, smallest)
+    scale = _shaped(weight, (1,) * lead + sizes)
+    return standardize(x, axes, scale, None, smallest, centred=False)
 
 
 def _channels(name: str, x: Value) -> int:
@@ -349,7 +337,7 @@ def _shaped(value: Value | None, shape: Shape) -> Value | None:
 
 
 def _batch_mean(value: Value) -> Value:
-    return value.detach().sum(axis=0) * (1 / max(value.shape[0], 1))
+    return value.sum(axis=0) * (1 / max(value.shape[0], 1))
 
 
 def _move_towards(running: Value | None, value: Value, momentum: float) -> None:

@@ -6,26 +6,31 @@ from typing import Any, Literal, final
 import numpy as np
 
 from lamina.dtypes import DType
-from lamina.errors import DTypeError
+from lamina.errors import DTypeError, ShapeError
+from lamina.kernels.softmax import gradient_program, log_softmax_program, softmax_program
 from lamina.layout import normalize_axis
 from lamina.memory import Spec
 from lamina.memory.array import NDArray, scratch
 from lamina.ops.elementwise.arithmetic import cast
 from lamina.ops.halves import widened
+from lamina.ops.programmed import Programmed, Work
 from lamina.ops.reductions.sum_products import sum_products
 from lamina.ops.registry import OUT, Op, Value, define
 
 
-def _float_spec(op: Op, x: Spec) -> Spec:
-    if x.dtype.kind != "float":
-        raise DTypeError(f"{op.name}: {x.dtype.name} given, expected a real float")
-    return x
+def _float_spec(op: Op, *inputs: Spec) -> Spec:
+    first = inputs[0]
+    if first.dtype.kind != "float":
+        raise DTypeError(f"{op.name}: {first.dtype.name} given, expected a real float")
+    if any(x != first for x in inputs):
+        raise ShapeError(f"{op.name}: {inputs} given; expected one shape and dtype")
+    return first
 
 
 @define
 @final
 @dataclass(frozen=True, slots=True)
-class Softmax(Op):
+class Softmax(Programmed):
     """e^(x − max) / Σ e^(x − max) along the axis.
 
     `empty` says what a row of −∞ alone gives: NaN, as the formula does, or zeros.
@@ -56,14 +61,50 @@ class Softmax(Op):
         out /= total
         return out
 
+    def work(self, *inputs: Spec) -> Work | None:
+        is_zero = self.empty == "zero"
+        program = softmax_program(inputs[0].dtype.name, empty_is_zero=is_zero, is_scaled=False)
+        return Work(program, ((self.axis,),), (), reads_back=program.inputs > 1)
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
-        return (out * (grad - sum_products(grad, out, (self.axis,))),)
+        return (SoftmaxGradient(self.axis)(grad, out),)
 
 
 @define
 @final
 @dataclass(frozen=True, slots=True)
-class LogSoftmax(Op):
+class SoftmaxGradient(Programmed):
+    """y · (g − Σ g·y) along the axis, of the gradient g and the softmax y."""
+
+    name = "softmax_gradient"
+    promotion = "common"
+    axis: int
+
+    def infer(self, *inputs: Spec) -> Spec:
+        return _float_spec(self, *inputs)
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        grad, values = map(widened, inputs)
+        return values * (grad - np.sum(grad * values, axis=self.axis, keepdims=True))
+
+    def work(self, *inputs: Spec) -> Work | None:
+        program = gradient_program(inputs[0].dtype.name, is_log=False)
+        return Work(program, ((self.axis,),), ())
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        given, values = inputs
+
+        def by_values() -> Value:
+            apart = given - sum_products(given, values, (self.axis,))
+            return grad * apart - given * sum_products(grad, values, (self.axis,))
+
+        return (lambda: self(grad, values), by_values)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class LogSoftmax(Programmed):
     """x − max − log Σ e^(x − max) along the axis."""
 
     name = "log_softmax"
@@ -84,8 +125,44 @@ class LogSoftmax(Op):
         out -= np.log(np.exp(out).sum(axis=self.axis, keepdims=True))
         return out
 
+    def work(self, *inputs: Spec) -> Work | None:
+        return Work(log_softmax_program(inputs[0].dtype.name), ((self.axis,),), ())
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
-        return (grad - out.exp() * grad.sum(axis=self.axis, keepdims=True),)
+        return (LogSoftmaxGradient(self.axis)(grad, out),)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class LogSoftmaxGradient(Programmed):
+    """g − e^y · Σ g along the axis, of the gradient g and the log softmax y."""
+
+    name = "log_softmax_gradient"
+    promotion = "common"
+    axis: int
+
+    def infer(self, *inputs: Spec) -> Spec:
+        return _float_spec(self, *inputs)
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        grad, values = map(widened, inputs)
+        return grad - np.exp(values) * grad.sum(axis=self.axis, keepdims=True)
+
+    def work(self, *inputs: Spec) -> Work | None:
+        program = gradient_program(inputs[0].dtype.name, is_log=True)
+        return Work(program, ((self.axis,),), ())
+
+    def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
+        given, values = inputs
+
+        def by_grad() -> Value:
+            return grad - sum_products(grad, values.exp(), (self.axis,))
+
+        def by_values() -> Value:
+            return -grad * values.exp() * given.sum(axis=self.axis, keepdims=True)
+
+        return (by_grad, by_values)
 
 
 def softmax(x: Value, axis: int = -1, *, dtype: DType | None = None) -> Value:

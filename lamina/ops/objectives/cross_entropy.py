@@ -5,14 +5,19 @@ from typing import Any, final
 
 import numpy as np
 
+from lamina.codegen.target import compiles_here
 from lamina.errors import DTypeError
+from lamina.kernels.reduction.folds import computed_dtype
+from lamina.kernels.softmax import log_total_program, softmax_program
 from lamina.memory import Spec
-from lamina.memory.array import NDArray
+from lamina.memory.array import NDArray, scratch
 from lamina.ops.halves import widened
 from lamina.ops.indices import places as at
 from lamina.ops.indices.gathering import Placing
 from lamina.ops.indices.labels import Over, PickLabel, checked_labels, spec_of_picked
 from lamina.ops.layers.softmax import softmax
+from lamina.ops.programmed import run_on
+from lamina.ops.reductions.folding import reduced_shape
 from lamina.ops.registry import Value, define, require
 
 
@@ -49,10 +54,10 @@ class CrossEntropy(Placing):
         scores, labels = inputs
         axis = self.axis
         places, skipped = checked_labels(labels, scores.shape[axis], self.ignored)
-        shifted = _below_the_greatest(scores, axis)
-        own = np.empty(labels.shape, shifted.dtype)
-        at.read_along(own, shifted, axis, np.expand_dims(places, axis))
-        loss = np.log(np.exp(shifted, out=shifted).sum(axis)) - own
+        own = np.empty(labels.shape, scores.dtype)
+        at.read_along(own, scores, axis, np.expand_dims(places, axis))
+        greatest, log_total = _log_totals(scores, axis)
+        loss = log_total - (widened(own) - greatest)
         if skipped is not None:
             loss[skipped] = 0
         if self.over == "none":
@@ -90,12 +95,10 @@ class CrossEntropyGradient(Placing):
         weight = np.broadcast_to(widened(grad) * self.picked.share(labels, skipped), labels.shape)
         if skipped is not None:
             weight = np.where(skipped, 0, weight)
-        shifted = _below_the_greatest(scores, axis)
-        np.exp(shifted, out=shifted)
-        shifted *= np.expand_dims(weight / shifted.sum(axis), axis)
+        shares = _scaled_softmax(widened(scores), axis, np.expand_dims(weight, axis))
         spots = at.along(np.expand_dims(places, axis), axis, scores.shape)
-        shifted.reshape(-1)[spots.reshape(-1)] -= weight.reshape(-1)
-        out[...] = shifted
+        shares.reshape(-1)[spots.reshape(-1)] -= weight.reshape(-1)
+        out[...] = shares
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         weight, scores, labels = inputs
@@ -110,9 +113,28 @@ class CrossEntropyGradient(Placing):
         return (lambda: -self.picked(drift, labels), by_scores, None)
 
 
-def _below_the_greatest(scores: NDArray, axis: int) -> NDArray:
-    """Return the scores less the greatest of each sample, which is 0 then; 16-bit ones widened."""
+def _log_totals(scores: NDArray, axis: int) -> tuple[NDArray, NDArray]:
+    """Return the greatest score of each sample, and log Σ e^(score − greatest)."""
+    if compiles_here() and scores.size:
+        dtype = computed_dtype(scores.dtype.name)
+        shape = reduced_shape(scores.shape, (axis,), False)
+        found = scratch(shape, dtype), scratch(shape, dtype)
+        run_on(log_total_program(scores.dtype.name), found, (scores,), axis)
+        return found
     wide = widened(scores)
-    if not wide.size:
-        return wide
-    return np.subtract(wide, wide.max(axis, keepdims=True), order="C")
+    greatest = wide.max(axis, initial=-np.inf)
+    apart = np.subtract(wide, np.expand_dims(greatest, axis))
+    return greatest, np.log(np.exp(apart, out=apart).sum(axis))
+
+
+def _scaled_softmax(scores: NDArray, axis: int, scale: NDArray) -> NDArray:
+    """Return softmax(scores) · scale in C order."""
+    out = scratch(scores.shape, scores.dtype)
+    if compiles_here() and scores.size:
+        program = softmax_program(scores.dtype.name, empty_is_zero=False, is_scaled=True)
+        given = (np.ascontiguousarray(scores), np.ascontiguousarray(scale, scores.dtype), out)
+        run_on(program, (out,), given, axis)
+    elif scores.size:
+        np.exp(scores - scores.max(axis, keepdims=True), out=out)
+        out *= scale / out.sum(axis, keepdims=True)
+    return out

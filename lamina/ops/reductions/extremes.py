@@ -12,8 +12,9 @@ from lamina.errors import DTypeError, ShapeError
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.elementwise.arithmetic import cast
-from lamina.ops.reductions.folding import Reduction, folded_size, lowered, restore_axes
-from lamina.ops.registry import OUT, Kernel, Value, define
+from lamina.ops.programmed import Work
+from lamina.ops.reductions.folding import Reduction, fold, folded_size, restore_axes
+from lamina.ops.registry import OUT, Value, define
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class Max(_Choice):
     def ref(self, *inputs: NDArray) -> Any:
         return np.max(inputs[0], axis=self.axes, keepdims=self.keepdims)
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
-        return lowered("max", self.axes, inputs[0])
+    def work(self, *inputs: Spec) -> Work | None:
+        return fold("max", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (_shared(self, grad, out, *inputs),)
@@ -73,8 +74,8 @@ class Min(_Choice):
     def ref(self, *inputs: NDArray) -> Any:
         return np.min(inputs[0], axis=self.axes, keepdims=self.keepdims)
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
-        return lowered("min", self.axes, inputs[0])
+    def work(self, *inputs: Spec) -> Work | None:
+        return fold("min", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (_shared(self, grad, out, *inputs),)
@@ -127,8 +128,8 @@ class Some(Reduction):
     def ref(self, *inputs: NDArray) -> Any:
         return np.any(inputs[0], axis=self.axes, keepdims=self.keepdims)
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
-        return lowered("any", self.axes, inputs[0])
+    def work(self, *inputs: Spec) -> Work | None:
+        return fold("any", self.axes, inputs[0])
 
 
 @define
@@ -146,5 +147,5 @@ class Every(Reduction):
     def ref(self, *inputs: NDArray) -> Any:
         return np.all(inputs[0], axis=self.axes, keepdims=self.keepdims)
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
-        return lowered("all", self.axes, inputs[0])
+    def work(self, *inputs: Spec) -> Work | None:
+        return fold("all", self.axes, inputs[0])

@@ -3,19 +3,20 @@
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from lamina.dtypes import DType
-from lamina.kernels.reduction.plan import reduce
+from lamina.kernels.reduction.folds import fold_of
+from lamina.kernels.reduction.plan import neighbours
 from lamina.kernels.scalars import STORED
 from lamina.layout import Shape, normalize_axes
-from lamina.memory import Array, Spec
+from lamina.memory import Spec
 from lamina.memory.array import NDArray
-from lamina.ops.registry import Kernel, Op, Value
+from lamina.ops.programmed import Programmed, Work
+from lamina.ops.registry import Value
 
 Axes = int | Iterable[int] | None
 
@@ -24,7 +25,7 @@ _RUN = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Reduction(Op):
+class Reduction(Programmed):
     """An op that folds some axes into one value each; `axes` are counted from the front."""
 
     axes: tuple[int, ...]
@@ -40,6 +41,9 @@ class Reduction(Op):
 
     @abstractmethod
     def ref(self, *inputs: NDArray) -> Any: ...
+
+    def work(self, *inputs: Spec) -> Work | None:
+        return None
 
 
 def reduced_shape(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
@@ -69,19 +73,12 @@ def axes_of(x: Value, axis: Axes) -> tuple[int, ...]:
     return normalize_axes(axis, len(x.shape))
 
 
-def lowered(
-    name: str, axes: tuple[int, ...], x: Spec, divisors: tuple[float, ...] = (1.0, 1.0)
-) -> Kernel | None:
-    """Return the kernel of the fold called `name` of inputs like `x`; None where there is none."""
-    if x.dtype.name not in STORED or 0 in x.shape:
+def fold(name: str, axes: tuple[int, ...], x: Spec, numbers: tuple[float, ...] = ()) -> Work | None:
+    """Return the native fold called `name` of inputs like `x`; None where there is none."""
+    if x.dtype.name not in STORED:
         return None
-    return partial(_reduce, name, axes, divisors)
-
-
-def _reduce(
-    name: str, axes: tuple[int, ...], divisors: tuple[float, ...], out: Array, *inputs: Array
-) -> None:
-    reduce(name, out, inputs, axes, divisors)
+    program = fold_of(name, x.dtype.name)
+    return Work(program, neighbours(axes), numbers)
 
 
 def total(x: NDArray, op: Reduction, *, keepdims: bool | None = None) -> NDArray:

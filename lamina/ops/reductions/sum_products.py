@@ -9,14 +9,15 @@ from lamina.errors import ShapeError
 from lamina.memory import Spec
 from lamina.memory.array import NDArray
 from lamina.ops.halves import wide_dtype, widened
-from lamina.ops.reductions.folding import lowered, reduced_shape
-from lamina.ops.registry import Kernel, Op, Value, define
+from lamina.ops.programmed import Programmed, Work
+from lamina.ops.reductions.folding import fold, reduced_shape
+from lamina.ops.registry import Value, define
 
 
 @define
 @final
 @dataclass(frozen=True, slots=True)
-class SumProducts(Op):
+class SumProducts(Programmed):
     """Σ a·b over the axes, which stay with size 1; float32 for inputs of 16 bits."""
 
     name = "sum_products"
@@ -34,8 +35,8 @@ class SumProducts(Op):
         a, b = inputs
         return summed_products(a, b, self.axes)
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
-        return lowered("sum_products", self.axes, inputs[0])
+    def work(self, *inputs: Spec) -> Work | None:
+        return fold("sum_products", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         a, b = inputs

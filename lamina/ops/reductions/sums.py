@@ -13,17 +13,18 @@ from lamina.memory.array import NDArray
 from lamina.ops.elementwise.arithmetic import absolute, isinf, sign, where
 from lamina.ops.elementwise.functions import exp
 from lamina.ops.halves import widened
+from lamina.ops.programmed import Work
 from lamina.ops.reductions.folding import (
     Reduction,
+    fold,
     folded_size,
-    lowered,
     reduced_shape,
     restore_axes,
     spread,
     total,
 )
 from lamina.ops.reductions.scan import products_beside
-from lamina.ops.registry import OUT, Kernel, Value, define
+from lamina.ops.registry import OUT, Value, define
 from lamina.ops.shapes.movement import permute, reshape
 
 
@@ -39,8 +40,8 @@ class Sum(Reduction):
     def ref(self, *inputs: NDArray) -> Any:
         return total(widened(inputs[0]), self)
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
-        return None if inputs[0].dtype is dtypes.bool_ else lowered("sum", self.axes, inputs[0])
+    def work(self, *inputs: Spec) -> Work | None:
+        return None if inputs[0].dtype is dtypes.bool_ else fold("sum", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (spread(grad, self, inputs[0].shape),)
@@ -60,9 +61,9 @@ class Mean(Reduction):
         x = widened(inputs[0])
         return total(x, self) / x.dtype.type(folded_size(x.shape, self))
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
+    def work(self, *inputs: Spec) -> Work | None:
         count = float(folded_size(inputs[0].shape, self))
-        return lowered("mean", self.axes, inputs[0], (count, count))
+        return fold("mean", self.axes, inputs[0], (count,))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         shape = inputs[0].shape
@@ -85,8 +86,8 @@ class Product(Reduction):
         x = widened(inputs[0])
         return np.prod(x, axis=self.axes, dtype=x.dtype, keepdims=self.keepdims)
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
-        return None if inputs[0].dtype is dtypes.bool_ else lowered("prod", self.axes, inputs[0])
+    def work(self, *inputs: Spec) -> Work | None:
+        return None if inputs[0].dtype is dtypes.bool_ else fold("prod", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -115,9 +116,9 @@ class Variance(Reduction):
     def ref(self, *inputs: NDArray) -> Any:
         return _variance(widened(inputs[0]), self, self.correction)
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
+    def work(self, *inputs: Spec) -> Work | None:
         count = float(folded_size(inputs[0].shape, self))
-        return lowered("var", self.axes, inputs[0], (count, max(count - self.correction, 0.0)))
+        return fold("var", self.axes, inputs[0], (count, max(count - self.correction, 0.0)))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -141,9 +142,9 @@ class Deviation(Reduction):
     def ref(self, *inputs: NDArray) -> Any:
         return np.sqrt(_variance(widened(inputs[0]), self, self.correction))
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
+    def work(self, *inputs: Spec) -> Work | None:
         count = float(folded_size(inputs[0].shape, self))
-        return lowered("std", self.axes, inputs[0], (count, max(count - self.correction, 0.0)))
+        return fold("std", self.axes, inputs[0], (count, max(count - self.correction, 0.0)))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -186,10 +187,8 @@ class Norm(Reduction):
             return np.sqrt(total(np.square(size), self))
         return total(size**self.order, self) ** (1 / self.order)
 
-    def lower(self, *inputs: Spec) -> Kernel | None:
-        if self.order not in (1, 2):
-            return None
-        return lowered(f"norm{self.order:.0f}", self.axes, inputs[0])
+    def work(self, *inputs: Spec) -> Work | None:
+        return fold(f"norm{self.order:.17g}", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
@@ -221,6 +220,9 @@ class LogSumExp(Reduction):
         peak = np.where(np.isfinite(peak), peak, 0).astype(x.dtype, copy=False)
         out = np.log(total(np.exp(x - peak), self, keepdims=True)) + peak
         return out if self.keepdims else out.reshape(reduced_shape(x.shape, self.axes, False))
+
+    def work(self, *inputs: Spec) -> Work | None:
+        return fold("logsumexp", self.axes, inputs[0])
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
