@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lamina.kernels import elementwise, launch
+from lamina.kernels import elementwise, gather, launch, pool
 from lamina.kernels.convolution import blocked, entry
 from lamina.kernels.gemm import product
 from lamina.kernels.reduction import plan as reduction
@@ -19,7 +19,7 @@ WORTH_A_THREAD = (
 def forget_plans() -> None:
     """Drop what was worked out for other numbers."""
     plans = (product._plan, entry._plan, blocked._plan, elementwise.plan, reduction.plan)
-    for cached in plans:
+    for cached in (*plans, pool.pooling, gather._reading, gather._adding):
         cached.cache_clear()
 
 

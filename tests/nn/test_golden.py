@@ -114,9 +114,10 @@ def test_a_reference_network(name: str, models: ModuleType) -> None:
 
 
 # In float32: the unit roundoff 6e-8 grown through the layers. The deep networks with batch
-# normalisation over 8 values a channel amplify it, so of them the outputs alone are compared.
-SINGLE = {"mlp": 5e-6, "lenet": 5e-6, "resnet18": 1e-4, "encoder": 2e-5, "gpt": 2e-5}
-SINGLE_OUTPUTS = {"resnet50": 2e-3, "mobilenet": 2e-4}
+# normalisation over 8 values a channel amplify it, and where it makes a value that a ReLU cuts
+# positive, or the other way round, gradients jump: of them the outputs alone are compared.
+SINGLE = {"mlp": 5e-6, "lenet": 5e-6, "encoder": 2e-5, "gpt": 2e-5}
+SINGLE_OUTPUTS = {"resnet18": 1e-4, "resnet50": 2e-3, "mobilenet": 2e-4}
 
 
 @pytest.mark.parametrize("name", [*SINGLE, *SINGLE_OUTPUTS])

@@ -9,12 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lamina.codegen.target import compiles_here
 from lamina.errors import IndexingError
+from lamina.kernels.gather import add_rows, read_rows
+from lamina.kernels.scalars import SCALARS
 from lamina.layout import Shape
 from lamina.memory.array import NDArray
 from lamina.ops.halves import widened
 
 Axes = tuple[int, ...]
+_WORDS = (1, 2, 4, 8)
 
 # Up to this many rows for one place are added in turns for all places, more of them by place.
 _LONG = 8
@@ -50,6 +54,9 @@ def read(out: NDArray, x: NDArray, axes: Axes, place: int, places: Sequence[NDAr
         first = axes[0]
         merged = x.reshape(*x.shape[:first], -1, *x.shape[axes[-1] + 1 :]) if axes[1:] else x
         target = _block_moved(out, where.ndim, place, first)
+        if target.flags.c_contiguous and compiles_here() and x.itemsize in _WORDS:
+            _read_rows(target, merged, where, first)
+            return
         # The places were checked; "wrap" spares numpy its own check and a buffer.
         np.take(merged, where, first, out=target, mode="wrap")
         return
@@ -75,6 +82,12 @@ def add(out: NDArray, values: NDArray, axes: Axes, place: int, places: Sequence[
     sizes, rest = target.shape[: len(axes)], target.shape[len(axes) :]
     block = values.ndim - len(rest)
     rows = _block_moved(values, block, place, 0).reshape(where.size, math.prod(rest))
+    if values.dtype.name in SCALARS and compiles_here() and out.size and where.size:
+        sums = target if target.flags.c_contiguous else np.empty(target.shape, out.dtype)
+        _add_rows(sums, rows, where)
+        if sums is not target:
+            target[...] = sums
+        return
     out[...] = 0
     if rows.shape[1] == 1:
         target[...] = added(math.prod(sizes), where, rows.reshape(-1)).reshape(target.shape)
@@ -86,9 +99,31 @@ def add(out: NDArray, values: NDArray, axes: Axes, place: int, places: Sequence[
 def added(size: int, where: NDArray, values: NDArray) -> NDArray:
     """Return `size` sums, the i-th of the `values` whose `where` is i, in their order."""
     wide = widened(values)
+    if wide.dtype.name in SCALARS and compiles_here() and size and where.size:
+        found = np.empty(size, wide.dtype)
+        _add_rows(found, wide.reshape(-1, 1), where.reshape(-1))
+        return found
     sums = np.zeros(size, wide.dtype)
     np.add.at(sums, where, wide)
     return sums
+
+
+def _read_rows(out: NDArray, x: NDArray, where: NDArray, axis: int) -> None:
+    """Copy to `out` what `x` holds at checked places along one axis; both lie in C order."""
+    places = np.ascontiguousarray(where, np.int64)
+    width = math.prod(x.shape[axis + 1 :])
+    shape = (math.prod(x.shape[:axis]), x.shape[axis], places.size, width)
+    addresses = (array.ctypes.data for array in (out, x, places))
+    read_rows(*addresses, shape=shape, itemsize=x.itemsize)
+
+
+def _add_rows(out: NDArray, rows: NDArray, where: NDArray) -> None:
+    """Write to `out`, in C order, the sums of the rows for each of its checked places."""
+    values, places = np.ascontiguousarray(rows), np.ascontiguousarray(where, np.int64)
+    count, width = values.shape
+    shape = (out.size // max(width, 1), count, width)
+    addresses = (array.ctypes.data for array in (out, values, places))
+    add_rows(*addresses, shape=shape, dtype=values.dtype.name)
 
 
 def _grouped_sums(size: int, where: NDArray, rows: NDArray) -> tuple[NDArray, NDArray]:

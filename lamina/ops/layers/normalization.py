@@ -15,13 +15,18 @@ import numpy as np
 from lamina.errors import ArgumentError, ShapeError
 from lamina.kernels.elementwise import compute
 from lamina.kernels.expression import Expression, Input, apply
-from lamina.kernels.scalars import STORED
 from lamina.layout import Shape
 from lamina.memory import Array, Spec, empty
 from lamina.memory.array import NDArray, scratch
 from lamina.ops.elementwise.functions import sqrt
 from lamina.ops.halves import wide_dtype, widened
-from lamina.ops.layers.standardize import Moments, check_float, check_stretches, standardize
+from lamina.ops.layers.standardize import (
+    Moments,
+    are_computed_alike,
+    check_float,
+    check_stretches,
+    standardize,
+)
 from lamina.ops.pointwise import unbroadcast
 from lamina.ops.reductions.sum_products import sum_products
 from lamina.ops.registry import Kernel, Op, Value, define
@@ -89,7 +94,7 @@ class Normalize(Op):
         return out
 
     def lower(self, *inputs: Spec) -> Kernel | None:
-        return self._scale if inputs[0].dtype.name in STORED else None
+        return self._scale if are_computed_alike(inputs) else None
 
     def _scale(self, out: Array, *inputs: Array) -> None:
         """Fold variance and weight into a scale, then go over `x` once."""

@@ -16,6 +16,7 @@ from lamina.kernels.normalize import (
     normalize_gradient_program,
     normalize_program,
 )
+from lamina.kernels.reduction.folds import computed_dtype
 from lamina.kernels.reduction.plan import neighbours
 from lamina.kernels.reduction.program import Program
 from lamina.layout import Shape, broadcast_shapes
@@ -248,10 +249,17 @@ def _variation(x: Shape, weight: Shape, axes: tuple[int, ...]) -> Weights:
     return "terms" if is_whole and max(outside, default=1) == 1 else "other"
 
 
+def are_computed_alike(inputs: Sequence[Spec]) -> bool:
+    """Return whether a kernel computes with all inputs in one dtype."""
+    return len({computed_dtype(spec.dtype.name) for spec in inputs}) == 1
+
+
 def _work(
     program: Program, axes: tuple[int, ...], eps: float, x: Spec, others: Sequence[Spec]
-) -> Work:
+) -> Work | None:
     """Return the run of a program; neighbours stay together along which no operand changes ways."""
+    if not are_computed_alike((x, *others)):
+        return None
     groups: list[list[int]] = []
     for axis in sorted(axes):
         ways = [[spec.shape[a] > 1 for spec in others] for a in (axis - 1, axis)]

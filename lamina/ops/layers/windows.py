@@ -10,12 +10,14 @@ import numpy as np
 
 from lamina import dtypes
 from lamina.errors import DTypeError, ShapeError
+from lamina.kernels.pool import Along, Pooling, pooling, three_axes
 from lamina.layout import Shape
-from lamina.memory import Spec
+from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray, scratch, scratch_full
-from lamina.ops.halves import widened
+from lamina.ops.halves import in_float32, is_half, wide_dtype, widened
 from lamina.ops.layers.spatial import inside
-from lamina.ops.registry import OUT, Op, Value, define
+from lamina.ops.registry import OUT, Kernel, Op, Value, define
+from lamina.ops.shapes.copying import in_c_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Window:
 
 
 Windows = tuple[Window, ...]
+Divisors = tuple[tuple[float, ...], ...]
 _BLOCK_BYTES = 1 << 19
 
 
@@ -79,6 +82,10 @@ class MaxPool(Op):
             x = _fold(x, axis, window, np.maximum, _lowest(x.dtype))
         return x
 
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        call = _native("max", self.windows, _spatial(inputs[0], self.windows), inputs[0])
+        return None if call is None else lambda out, x: call.run(in_c_order(x), out)
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
         spatial = x.shape[len(x.shape) - len(self.windows) :]
@@ -107,6 +114,14 @@ class WindowPlaces(Op):
         for block in _blocks(planes):
             self._find(planes[block], wanted[block], places[block])
         return places.reshape(greatest.shape)
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        number = np.dtype(_number_type(self.windows)).name
+        spatial = _spatial(inputs[0], self.windows)
+        call = _native("places", self.windows, spatial, inputs[0], number=number)
+        if call is None:
+            return None
+        return lambda out, x, greatest: call.run(in_c_order(x), in_c_order(greatest), out)
 
     def _find(self, x: NDArray, greatest: NDArray, places: NDArray) -> None:
         last = prod(w.size for w in self.windows) - 1
@@ -149,6 +164,19 @@ class WindowPut(Op):
             np.add.at(out[block].reshape(-1), index, wide[block].reshape(-1))
         return out.reshape((*values.shape[: values.ndim - count], *self.spatial))
 
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        values, places = inputs
+        wide = Spec(values.shape, wide_dtype(values.dtype))
+        number = places.dtype.name
+        call = _native("put", self.windows, self.spatial, wide, number=number)
+        if call is None:
+            return None
+
+        def put(out: Array, values: Array, places: Array) -> None:
+            call.run(out, in_c_order(values), in_c_order(places))
+
+        return in_float32(put) if is_half(values.dtype) else put
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (WindowTake(self.windows)(grad, inputs[1]), None)
 
@@ -176,6 +204,14 @@ class WindowTake(Op):
             index = _flat_index(self.windows, planes.shape[1:], chosen[block])
             out[block] = np.take(planes[block], index).reshape(chosen[block].shape)
         return out.reshape(places.shape)
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        x, places = inputs
+        number = places.dtype.name
+        call = _native("take", self.windows, _spatial(x, self.windows), x, number=number)
+        if call is None:
+            return None
+        return lambda out, x, places: call.run(in_c_order(x), out, in_c_order(places))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         x, places = inputs
@@ -230,8 +266,61 @@ class AvgPool(Op):
             total = total[..., None] * _covered(window, length, self.counts_padding).astype(dtype)
         return total.flat[0] if total.size and (total == total.flat[0]).all() else total
 
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        (x,) = inputs
+        divisors = self._divisors_each()
+        if not self.transposed:
+            call = _native("mean", self.windows, self.spatial, x, divisors=divisors)
+            return None if call is None else lambda out, x: call.run(in_c_order(x), out)
+        wide = Spec(x.shape, wide_dtype(x.dtype))
+        back = _native("spread", self.windows, self.spatial, wide, divisors=divisors)
+        if back is None:
+            return None
+
+        def spread(out: Array, grad: Array) -> None:
+            back.run(out, in_c_order(grad))
+
+        return in_float32(spread) if is_half(x.dtype) else spread
+
+    def _divisors_each(self) -> Divisors:
+        """Return for each axis a number for each window, whose products are the divisors."""
+        if self.divisor:
+            last = (float(self.divisor),) * self.windows[-1].count
+            return (*((1.0,) * w.count for w in self.windows[:-1]), last)
+        return tuple(
+            tuple(map(float, _covered(window, length, self.counts_padding).tolist()))
+            for window, length in zip(self.windows, self.spatial, strict=True)
+        )
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         return (replace(self, transposed=not self.transposed)(grad),)
+
+
+def _spatial(x: Spec, windows: Windows) -> Shape:
+    return x.shape[len(x.shape) - len(windows) :]
+
+
+def _native(
+    kind: str,
+    windows: Windows,
+    spatial: Shape,
+    x: Spec,
+    *,
+    number: str = "uint8",
+    divisors: Divisors = (),
+) -> Pooling | None:
+    """Return the native call for operands like `x`; None where there is nothing to do."""
+    planes = prod(x.shape[: len(x.shape) - len(windows)])
+    if planes == 0 or 0 in spatial or any(w.count == 0 for w in windows):
+        return None
+    axes = three_axes(
+        [
+            Along(n, w.count, w.size, w.stride, w.padding, w.dilation)
+            for n, w in zip(spatial, windows, strict=True)
+        ]
+    )
+    missing = ((1.0,),) * (3 - len(windows)) if divisors else ()
+    return pooling(kind, x.dtype.name, number, planes, axes, (*missing, *divisors))
 
 
 def as_planes(x: NDArray, count: int) -> NDArray:
