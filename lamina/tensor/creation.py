@@ -53,7 +53,8 @@ def asarray(
         obj = memoryview(obj)  # numpy takes bytes themselves for a text
     shares = isinstance(obj, Tensor | np.ndarray) or hasattr(obj, "__dlpack__") or _has_buffer(obj)
     source = obj if not shares or isinstance(obj, Tensor | np.ndarray) else np.asarray(obj)
-    array = array_of(source, dtype, copy=bool(copy))
+    # A number has no memory to share; without a copy it would be the one kept for all its uses.
+    array = array_of(source, dtype, copy=bool(copy) or not shares)
     if copy is False and not (shares and _same_memory(source, array)):
         raise LayoutError(f"a {type(obj).__name__} cannot be shared as asked; pass copy=None")
     return wrap(array)

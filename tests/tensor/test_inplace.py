@@ -54,3 +54,12 @@ def test_a_number_that_was_used_before_is_not_shared():
     first.add_(1.0)
     assert (lamina.ones(2) * 2.5).tolist() == [2.5, 2.5]
     assert first.item() == 3.5
+
+
+@pytest.mark.parametrize("number", [3, 3.0])
+def test_a_tensor_of_a_number_is_its_own(number):
+    x = lamina.asarray(number)
+    before = lamina.ones(1) * 3.0
+    x += x
+    assert x.item() == number + number
+    assert (lamina.ones(1) * 3.0).tolist() == before.tolist() == [3.0]
