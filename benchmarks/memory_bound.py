@@ -12,7 +12,8 @@ import json
 
 from _measure import Times, apply_options, in_clean_process, machine, measure, options
 from _memory_cases import Case
-from _memory_elementwise import CASES
+from _memory_elementwise import CASES as ELEMENTWISE
+from _memory_reductions import CASES as REDUCTIONS
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +23,7 @@ from lamina.kernels.peak import fma_peak, triad_bandwidth
 # Bytes of traffic: of 32 KiB, 512 KiB and 32 MiB caches less than all, for others live there too.
 WORKING_SETS = {"L1": 24 << 10, "L2": 320 << 10, "L3": 8 << 20, "memory": 192 << 20}
 PEERS = ("numpy", "torch")
+CASES = (*ELEMENTWISE, *REDUCTIONS)
 
 
 def works(only: str | None) -> list[tuple[Case, str, int]]:
