@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lamina
+import lamina.nn.functional as F
 from lamina import errors
 from lamina.ops.blocks import BLOCK, in_blocks
 from lamina.ops.elementwise import activations, error_function, functions
@@ -307,3 +308,9 @@ def test_long_sums_keep_their_precision(shape: tuple[int, ...]) -> None:
     exact = x.astype(np.float64).sum(axis)
     error = np.abs(lamina.from_numpy(x).sum(axis).numpy() - exact) / exact
     assert error.max() < 16 * np.finfo(np.float32).eps
+
+
+def test_activations_of_whole_numbers_cut_their_bounds_off() -> None:
+    x = lamina.tensor([-3, 0, 7])
+    assert F.hardtanh(x, -0.5, 2.5).tolist() == [0, 0, 2]
+    assert F.threshold(x, 1.5, -2.5).tolist() == [-2, -2, 7]

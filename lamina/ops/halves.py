@@ -30,13 +30,19 @@ def widened(array: NDArray) -> NDArray:
 
 
 def in_float32(kernel: Callable[..., None]) -> Callable[..., None]:
-    """Return a kernel for 16-bit floats, of one for float32: operands are converted on the way."""
+    """Return a kernel for 16-bit floats, of one for float32: such operands are converted."""
 
     def run(out: Array, *inputs: Array) -> None:
-        wide = [empty(x.shape, dtypes.float32) for x in (out, *inputs)]
-        for copy, x in zip(wide[1:], inputs, strict=True):
-            compute(_SAME, (copy,), (x,))
-        kernel(*wide)
-        compute(_SAME, (out,), wide[:1])
+        wide = empty(out.shape, dtypes.float32)
+        kernel(wide, *map(_wide, inputs))
+        compute(_SAME, (out,), (wide,))
 
     return run
+
+
+def _wide(x: Array) -> Array:
+    if not is_half(x.dtype):
+        return x
+    copy = empty(x.shape, dtypes.float32)
+    compute(_SAME, (copy,), (x,))
+    return copy

@@ -243,6 +243,11 @@ class Hardtanh(_Formula):
     def scalar(self, x: Expression) -> Expression:
         return apply("minimum", self.high, apply("maximum", self.low, x))
 
+    def expression(self, *inputs: Spec) -> Expression | None:
+        is_float = inputs[0].dtype.kind == "float"
+        op = self if is_float else Hardtanh(int(self.low), int(self.high))
+        return op.scalar(Input(0))
+
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
         return (where((x > self.low) & (x < self.high), grad, 0.0),)
@@ -306,6 +311,11 @@ class Threshold(_Formula):
 
     def scalar(self, x: Expression) -> Expression:
         return apply("where", x <= self.threshold, self.value, x)
+
+    def expression(self, *inputs: Spec) -> Expression | None:
+        is_float = inputs[0].dtype.kind == "float"
+        op = self if is_float else Threshold(int(self.threshold), int(self.value))
+        return op.scalar(Input(0))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
         (x,) = inputs
