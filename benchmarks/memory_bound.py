@@ -29,7 +29,7 @@ CASES = (*ELEMENTWISE, *REDUCTIONS)
 def works(only: str | None) -> list[tuple[Case, str, int]]:
     """Return each case with the name of a level and its number of elements there."""
     return [
-        (case, level, max(nbytes // case.bytes_each // 1024, 1) * 1024)
+        (case, level, max(int(nbytes / case.bytes_each) // 1024, 1) * 1024)
         for case in CASES
         if only is None or only in case.name
         for level, nbytes in WORKING_SETS.items()

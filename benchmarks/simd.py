@@ -59,7 +59,7 @@ def row_sums(dtype: str) -> Callable[[], None]:
     x, out = x.astype(dtype), np.empty(64, dtype)
     strides = ((1, 0), (x.shape[1], 1))
     fold = fold_of("sum", dtype)
-    calls = reduction_plan(fold, x.shape, neighbours((1,)), (dtype, dtype), strides, (1.0,))
+    calls = reduction_plan(fold, x.shape, neighbours((1,)), (dtype, dtype), strides, ())
     addresses = [out.ctypes.data, x.ctypes.data]
     return lambda: (calls.run(addresses), x, out)[0]
 

@@ -127,6 +127,7 @@ def plan(
     numbers: tuple[float, ...],
 ) -> Calls:
     """Return the kernel calls of `run` for operands of these layouts."""
+    assert len(numbers) == program.numbers, "one number too few would move every argument behind it"
     folded = {axis for group in groups for axis in group}
     along = [(size, *(s[axis] for s in strides)) for axis, size in enumerate(shape)]
     problem = Problem(
