@@ -133,11 +133,10 @@ class Stage:
         """
         k = self.k
         finished = Word.at(k, self.words + LINE)
-        number, mine = k.cell(i64, k.claim(self.words)), k.cell(i64, 0)
-        with k.repeat_while(lambda: number.get() < count):
-            yield number.get()
+        mine = k.cell(i64, 0)
+        with k.claimed(self.words, count) as number:
+            yield number
             mine.set(mine.get() + 1)
-            number.set(k.claim(self.words))
         total, done = k.convert(count, i32), k.convert(mine.get(), i32)
         before = finished.add(done)
         with k.when((before + done).equals(total)):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,17 @@ class Memory(Control, Shuffles, Conversions):
         """Return the i64 at `counter` and add 1 to it, as one step that all threads agree on."""
         one = self.constant(i64, 1)
         return Value(self.emit, self.emit.atomic_rmw("add", counter.ir, one.ir, "monotonic"), i64)
+
+    @contextmanager
+    def claimed(self, counter: Value, count: Value) -> Iterator[Value]:
+        """Give the number of each chunk that this thread claims, until `count` of them are gone.
+
+        The body is emitted once. Threads share `counter`, so one that is held up holds one chunk.
+        """
+        number = self.cell(i64, self.claim(counter))
+        with self.repeat_while(lambda: number.get() < count):
+            yield number.get()
+            number.set(self.claim(counter))
 
     def lanes_below(self, scalar: Scalar, count: Value, lanes: int | None = None) -> Value:
         """Return a mask of the lanes whose number is below `count`, for vectors of `scalar`."""

@@ -187,10 +187,8 @@ def emit_elementwise(module: KernelModule, recipe: Recipe) -> None:
     with module.function("share", parameters) as (k, args, scratch):
         items = k.pointer_at(args[_LAYOUT], i64)[_ITEMS]
         counter = k.pointer_at(args[_COUNTER], i64)
-        claimed = k.cell(i64, k.claim(counter))
-        with k.repeat_while(lambda: claimed.get() < items):
-            k.call(item, args, scratch, claimed.get())
-            claimed.set(k.claim(counter))
+        with k.claimed(counter, items) as claimed:
+            k.call(item, args, scratch, claimed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from lamina.codegen.types import Pointer, element_of, i8, i64, u8, u16, u32, u64
 from lamina.codegen.values import Value
 from lamina.kernels.launch import PLANS_KEPT, Place, Step, argument_block, workers_for
 from lamina.kernels.scalars import STORED
-from lamina.kernels.walk import claimed
 
 _FIELDS = ("counter", "chunks", "out", "table", "places", "rows", "width", "size", "each", "outer")
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
@@ -35,7 +34,7 @@ def emit_read_rows(module: KernelModule, itemsize: int) -> None:
         places = k.pointer_at(_get(args, "places"), i64)
         rows, width, each = (_get(args, name) for name in ("rows", "width", "each"))
 
-        def chunk(number: Value) -> None:
+        with k.claimed(args, _get(args, "chunks")) as number:
             first = number * each
             last = k.minimum(first + each, rows * _get(args, "outer"))
             with k.loop(last, start=first) as turn:
@@ -49,8 +48,6 @@ def emit_read_rows(module: KernelModule, itemsize: int) -> None:
                 with k.loop(width, start=whole) as column:
                     target[column.index] = source[column.index]
 
-        claimed(k, args, _get(args, "chunks"), chunk)
-
 
 def emit_add_rows(module: KernelModule, dtype: str) -> None:
     """Define `run(arguments, _)`: claim blocks of columns, and add the rows to their places."""
@@ -61,7 +58,7 @@ def emit_add_rows(module: KernelModule, dtype: str) -> None:
         out, values = (k.pointer_at(_get(args, name), scalar) for name in ("out", "table"))
         rows, width = _get(args, "rows"), _get(args, "width")
 
-        def chunk(number: Value) -> None:
+        with k.claimed(args, _get(args, "chunks")) as number:
             first = number * _COLUMNS
             count = k.minimum(width - first, _COLUMNS)
             whole = count // lanes * lanes
@@ -72,8 +69,6 @@ def emit_add_rows(module: KernelModule, dtype: str) -> None:
                 target = out + (places[turn.index] * width + first)
                 source = values + (turn.index * width + first)
                 _each(k, lanes, whole, count, lambda at, n: _add(target + at, source + at, n))
-
-        claimed(k, args, _get(args, "chunks"), chunk)
 
 
 def _each(k: Builder, lanes: int, whole: Value, count: Value, body: jit.Emitter) -> None:

@@ -37,15 +37,14 @@ def emit_jobs(module: KernelModule, recipe: Recipe, chunk: int) -> None:
     width = _ADDRESSES + len(recipe.dtypes)
     with module.function("run", {"args": Pointer(i64), "_": Pointer(i8)}) as (k, args, _):
         jobs, items = k.pointer_at(args[_JOBS], i64), args[_ITEMS]
-        claimed = k.cell(i64, k.claim(args + _COUNTER))
         place, first = k.cell(i64, 0), k.cell(i64, 0)
-        with k.repeat_while(lambda: claimed.get() < items):
+        with k.claimed(args + _COUNTER, items) as claimed:
             # Chunks are claimed in order, so the search goes on where it stood.
-            with k.repeat_while(lambda: (jobs + place.get() * width)[_END] <= claimed.get()):
+            with k.repeat_while(lambda: (jobs + place.get() * width)[_END] <= claimed):
                 first.set((jobs + place.get() * width)[_END])
                 place.set(place.get() + 1)
             job = jobs + place.get() * width
-            start = (claimed.get() - first.get()) * chunk
+            start = (claimed - first.get()) * chunk
             pointers = [
                 k.pointer_at(job[_ADDRESSES + operand], STORED[dtype])
                 for operand, dtype in enumerate(recipe.dtypes)
@@ -53,7 +52,6 @@ def emit_jobs(module: KernelModule, recipe: Recipe, chunk: int) -> None:
             varying = (True,) * len(recipe.outputs) + tuple(not n for n in recipe.numbers)
             pointers = [p + start if moves else p for p, moves in zip(pointers, varying)]
             Line(k, recipe, pointers).emit(k.minimum(job[_SIZE] - start, chunk))
-            claimed.set(k.claim(args + _COUNTER))
 
 
 def run_jobs(recipe: Recipe, jobs: Sequence[Job]) -> None:

@@ -25,7 +25,6 @@ from lamina.kernels.operand import Operand, Shape
 from lamina.kernels.reduction.program import TOTAL, Phase
 from lamina.kernels.reduction.rows import computed, loaded
 from lamina.kernels.scalars import COMPUTED, STORED
-from lamina.kernels.walk import claimed
 
 _FIELDS = ("counter", "planes", "first", "second", "third", "rates", "shifts", "row")
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
@@ -124,12 +123,10 @@ def _open(
             for name, dtype in zip(names, dtypes, strict=False)
         ]
 
-        def chunk(number: Value) -> None:
+        with k.claimed(args, plane.get("planes")) as number:
             sizes = [plane.sizes(_SIZE), plane.sizes(_COUNT), plane.sizes(_COUNT)]
             moved = [p + number * n for p, n in zip(pointers, sizes, strict=False)]
             work(plane, scratch, moved)
-
-        claimed(k, args, plane.get("planes"), chunk)
 
 
 def _fill(k: Builder, memory: Value, count: Value, value: Value) -> None:

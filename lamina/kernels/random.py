@@ -75,9 +75,8 @@ def emit_random(module: KernelModule, recipe: Recipe) -> None:
         operands = (*recipe.outputs, *recipe.inputs[1:])
         fixed = (*(False,) * outputs, *recipe.numbers[1:])
         seed, draw = (k.bitcast(args[place], u64) for place in (_SEED, _DRAW))
-        claimed = k.cell(i64, k.claim(args + _COUNTER))
-        with k.repeat_while(lambda: claimed.get() < args[_ITEMS]):
-            start = claimed.get() * TILE
+        with k.claimed(args + _COUNTER, args[_ITEMS]) as claimed:
+            start = claimed * TILE
             count = k.minimum(args[_SIZE] - start, TILE)
             first, blocks = start // per_block, (count + per_block - 1) // per_block
             tile = k.cast_pointer(scratch, u64)
@@ -88,7 +87,6 @@ def emit_random(module: KernelModule, recipe: Recipe) -> None:
                 pointers.append(pointer if is_number else pointer + start)
             pointers.insert(outputs, k.cast_pointer(scratch, STORED[recipe.inputs[0]]))
             Line(k, recipe, pointers).emit(count)
-            claimed.set(k.claim(args + _COUNTER))
 
 
 class Draw(NamedTuple):

@@ -81,14 +81,6 @@ class Axes:
         self.lines(first, last, along)
 
 
-def claimed(k: Builder, counter: Value, chunks: Value, body: Callable[[Value], None]) -> None:
-    """Emit `body(number)` for chunks claimed from `counter`, until none of them is left."""
-    number = k.cell(i64, k.claim(counter))
-    with k.repeat_while(lambda: number.get() < chunks):
-        body(number.get())
-        number.set(k.claim(counter))
-
-
 def flat_axes(axes: Sequence[tuple[int, ...]], operands: int) -> list[int]:
     """Return what `Axes` reads of axes (size, stride, stride …): as many as `rounded` says.
 

@@ -139,10 +139,8 @@ def emit_blocks(module: KernelModule, dtype: str) -> None:
     """Define `run(arguments, _)`: claim planes and copy them into the blocked layout."""
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (k, args, _):
         plane = _Plane(k, SCALARS[dtype], args)
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < plane.get("chunks")):
-            plane.run(number.get())
-            number.set(k.claim(args))
+        with k.claimed(args, plane.get("chunks")) as number:
+            plane.run(number)
 
 
 def plane_size(size: Shape, itemsize: int, block: int) -> int:

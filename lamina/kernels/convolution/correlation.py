@@ -89,10 +89,8 @@ def emit_correlation(module: KernelModule, dtype: str) -> None:
     """Define `run(arguments, _)`: claim planes and compute their results."""
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (k, args, _):
         plane = _Plane(k, SCALARS[dtype], args)
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < plane.get("planes")):
-            plane.run(number.get())
-            number.set(k.claim(args))
+        with k.claimed(args, plane.get("planes")) as number:
+            plane.run(number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,10 +331,8 @@ def emit_depthwise(
     ):
         plane = _KINDS[kind](k, SCALARS[dtype], taps, step, args, scratch)
         plane.clear()
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < plane.get("chunks")):
-            plane.run(number.get())
-            number.set(k.claim(args))
+        with k.claimed(args, plane.get("chunks")) as number:
+            plane.run(number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,18 +169,16 @@ def emit_filters(module: KernelModule, dtype: str, block: int) -> None:
         memory = k.cast_pointer(scratch, i64)
         tables = FilterTables.filled(k, table, args + _AXES, count, memory)
         target, source = (k.pointer_at(get[name], scalar) for name in ("target", "source"))
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < get["chunks"]):
-            group, panel = number.get() // get["panels"], number.get() % get["panels"]
+        with k.claimed(args, get["chunks"]) as number:
+            group, panel = number // get["panels"], number % get["panels"]
             first = panel * tiling.panel
             size = get["blocks"] * count * tiling.panel
             k.call(
-                pack, target + number.get() * size,
+                pack, target + number * size,
                 source + (group * get["outputs"] + first) * get["row"], get["row"],
                 k.minimum(get["outputs"] - first, tiling.panel), get["channels"], get["channel"],
                 get["blocks"], count, tables.offsets, tables.runs, tables.targets,
             )  # fmt: skip
-            number.set(k.claim(args))
 
 
 def packed_filters(

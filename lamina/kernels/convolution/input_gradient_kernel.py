@@ -322,7 +322,5 @@ def _emit_entry(
     parameters: dict[str, Type] = {"args": Pointer(i64), "scratch": Pointer(i8)}
     with module.function(name, parameters) as (k, args, scratch):
         chunk = _Chunk(k, parts, args, scratch)
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < chunk.get("chunks")):
-            work(chunk, number.get())
-            number.set(k.claim(args))
+        with k.claimed(args, chunk.get("chunks")) as number:
+            work(chunk, number)

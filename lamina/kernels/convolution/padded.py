@@ -62,24 +62,22 @@ def emit_pad(module: KernelModule, dtype: str) -> None:
     """
     scalar = SCALARS[dtype]
     lanes = module.target.lanes(scalar)
-    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (k, args, _):
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < args[_SLOT["planes"]]):
-            plane, channels = number.get(), args[_SLOT["channels"]]
-            offset = (
-                plane // channels * args[_SLOT["image_stride"]]
-                + plane % channels * args[_SLOT["channel_stride"]]
-            )
-            size = args[_SLOT["plane_size"]]
-            source = k.pointer_at(args[_SLOT["source"]], scalar) + offset
-            target = k.pointer_at(args[_SLOT["target"]], scalar) + plane * size
-            whole = size // lanes * lanes
-            with k.loop(whole, step=lanes) as turn:
-                target.store(turn.index, k.zeros(scalar))
-            with k.loop(size, start=whole) as turn:
-                target[turn.index] = 0
-            _copy_plane(k, source, target, args)
-            number.set(k.claim(args))
+    entry = module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)})
+    with entry as (k, args, _), k.claimed(args, args[_SLOT["planes"]]) as number:
+        plane, channels = number, args[_SLOT["channels"]]
+        offset = (
+            plane // channels * args[_SLOT["image_stride"]]
+            + plane % channels * args[_SLOT["channel_stride"]]
+        )
+        size = args[_SLOT["plane_size"]]
+        source = k.pointer_at(args[_SLOT["source"]], scalar) + offset
+        target = k.pointer_at(args[_SLOT["target"]], scalar) + plane * size
+        whole = size // lanes * lanes
+        with k.loop(whole, step=lanes) as turn:
+            target.store(turn.index, k.zeros(scalar))
+        with k.loop(size, start=whole) as turn:
+            target[turn.index] = 0
+        _copy_plane(k, source, target, args)
 
 
 @dataclass(frozen=True, slots=True)

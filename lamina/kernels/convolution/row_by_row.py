@@ -217,10 +217,8 @@ def emit_row_by_row(module: KernelModule, dtype: str) -> None:
         chunk = _Chunk(k, scalar, args, scratch)
         count = args[_SLOT["taps"]]
         k.call(table, args + _TAP_AXES, k.integer(0), count, k.integer(1), *chunk.tables)
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < chunk.get("chunks")):
-            chunk.run(number.get(), tiles)
-            number.set(k.claim(args))
+        with k.claimed(args, chunk.get("chunks")) as number:
+            chunk.run(number, tiles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,10 +310,8 @@ def emit_tiled(
         scratch,
     ):
         chunk = _Chunk(k, scalar, parts, args, scratch)
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < chunk.get("chunks")):
-            chunk.run(number.get())
-            number.set(k.claim(args))
+        with k.claimed(args, chunk.get("chunks")) as number:
+            chunk.run(number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,7 +306,5 @@ def emit_winograd_gradient(module: KernelModule, dtype: str, outputs: int) -> No
     parameters: dict[str, Type] = {"args": Pointer(i64), "scratch": Pointer(i8)}
     with module.function("run", parameters) as (k, args, scratch):
         chunk = _Chunk(k, s, stages, args, scratch)
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < chunk.get("chunks")):
-            chunk.run(number.get())
-            number.set(k.claim(args))
+        with k.claimed(args, chunk.get("chunks")) as number:
+            chunk.run(number)

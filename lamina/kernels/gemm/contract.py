@@ -46,10 +46,8 @@ def emit_contraction(module: KernelModule, recipe: Recipe) -> None:
         scratch,
     ):
         chunks = Chunks(k, parts, args, scratch)
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < chunks.get("chunks")):
-            chunks.run(number.get())
-            number.set(k.claim(args))
+        with k.claimed(args, chunks.get("chunks")) as number:
+            chunks.run(number)
 
 
 @dataclass(frozen=True, slots=True)

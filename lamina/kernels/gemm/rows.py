@@ -283,10 +283,8 @@ def emit_rows(
         scratch,
     ):
         sums = Sums(k, recipe, height, args)
-        number = k.cell(i64, k.claim(args))
-        with k.repeat_while(lambda: number.get() < sums.get("chunks")):
-            _run_chunk(sums, columns, k.cast_pointer(scratch, sums.total), number.get())
-            number.set(k.claim(args))
+        with k.claimed(args, sums.get("chunks")) as number:
+            _run_chunk(sums, columns, k.cast_pointer(scratch, sums.total), number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from lamina.kernels.reduction.arguments import Arguments, Form
 from lamina.kernels.reduction.order import BLOCK, PARTIAL, Combine, Tree, folded
 from lamina.kernels.reduction.program import Gather, Phase, Result, Write
 from lamina.kernels.reduction.rows import computed, loaded, spread
-from lamina.kernels.walk import claimed
 
 TOGETHER = 4
 """Rows that are added to partial results in memory before those are written back."""
@@ -183,7 +182,7 @@ def emit_columns(module: KernelModule, form: Form) -> None:
         given = Arguments(k, args, form)
         memory = k.cast_pointer(scratch, form.program.scalar)
 
-        def chunk(number: Value) -> None:
+        with k.claimed(args, given["chunks"]) as number:
             tiles, tile = given["tiles"], given["tile"]
             line, start = number // tiles, number % tiles * tile
             width = k.minimum(tile, given.column.inner_size - start)
@@ -194,8 +193,6 @@ def emit_columns(module: KernelModule, form: Form) -> None:
                 here = pointer + (at if is_one else at + start)
                 operands.append(Column(here, given.run.inner_stride(place), is_one))
             _Columns(Tile(k, given, width, memory), operands).run()
-
-        claimed(k, args, given["chunks"], chunk)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from lamina.kernels.reduction.by_row import terms_of
 from lamina.kernels.reduction.order import BLOCK
 from lamina.kernels.reduction.program import Result
 from lamina.kernels.reduction.rows import RowFold
-from lamina.kernels.walk import claimed
 
 PART_BLOCKS = 256
 PART = PART_BLOCKS * BLOCK
@@ -35,7 +34,7 @@ def emit_parts(module: KernelModule, form: Form, number: int) -> None:
         given = Arguments(k, args, form)
         inputs = terms_of(given)
 
-        def chunk(part: Value) -> None:
+        with k.claimed(args, given["chunks"]) as part:
             result, place = part // given["parts"], part % given["parts"]
             fold = _fold(given, number, result)
             offsets = given.kept.locate(result)[form.program.outputs :]
@@ -46,8 +45,6 @@ def emit_parts(module: KernelModule, form: Form, number: int) -> None:
             target = k.pointer_at(given["partial"], fold.phase.scalar)
             target.store(part * fold.lanes, partial)
 
-        claimed(k, args, given["chunks"], chunk)
-
 
 def emit_together(module: KernelModule, form: Form, number: int) -> None:
     """Define `run(arguments, _)`: put the parts of each result of phase `number` together."""
@@ -55,7 +52,7 @@ def emit_together(module: KernelModule, form: Form, number: int) -> None:
         given = Arguments(k, args, form)
         last_phase = len(form.program.phases) - 1
 
-        def chunk(result: Value) -> None:
+        with k.claimed(args, given["chunks"]) as result:
             fold = _fold(given, number, result)
             source = k.pointer_at(given["partial"], fold.phase.scalar)
             source = source + result * given["parts"] * fold.lanes
@@ -70,8 +67,6 @@ def emit_together(module: KernelModule, form: Form, number: int) -> None:
                 kept[given["results"] * number + result] = value
             else:
                 _store(given, result, [*fold.parameters, value])
-
-        claimed(k, args, given["chunks"], chunk)
 
 
 def _store(given: Arguments, result: Value, parameters: list[Value]) -> None:

@@ -12,7 +12,6 @@ from lamina.kernels.expression import Input, emit
 from lamina.kernels.reduction.arguments import Arguments, Form
 from lamina.kernels.reduction.program import Gather, Phase, Result, Write
 from lamina.kernels.reduction.rows import UNIT, RowFold, Terms, write_row
-from lamina.kernels.walk import claimed
 
 
 def terms_of(given: Arguments) -> list[Terms]:
@@ -33,7 +32,7 @@ def emit_rows(module: KernelModule, form: Form) -> None:
         given = Arguments(k, args, form)
         outputs, inputs = given.pointers()[: form.program.outputs], terms_of(given)
 
-        def chunk(number: Value) -> None:
+        with k.claimed(args, given["chunks"]) as number:
             places = _gathering(k, given, outputs, number)
 
             def result(offsets: list[Value]) -> None:
@@ -44,8 +43,6 @@ def emit_rows(module: KernelModule, form: Form) -> None:
             first = number * given["results_each"]
             last = k.minimum(first + given["results_each"], given["results"])
             given.kept.each(first, last, result)
-
-        claimed(k, args, given["chunks"], chunk)
 
 
 def _gathering(
