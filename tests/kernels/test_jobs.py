@@ -67,5 +67,7 @@ def test_threads_share_the_chunks_of_all_jobs(monkeypatch):
             np.testing.assert_array_equal(arrays[1], state)
 
 
-def test_no_jobs_at_all():
-    run_jobs(RECIPE, [])
+@pytest.mark.parametrize("given", [[], [Job(0, (0,) * 6)]], ids=["no job", "no elements"])
+def test_where_nothing_is_to_do_no_address_is_read(given):
+    # Reading address 0 would end the process.
+    assert run_jobs(RECIPE, given) is None

@@ -265,10 +265,10 @@ class Chunks:
         c_pitch = k.select(many, n_chunk, k.integer(self.width))
         self._sum(first, tile, b, pitch, c, c_pitch, self.adds)
         with k.when(self.is_last):
-            column, zero = self.column + self.place, k.integer(0)
+            column = self.column + self.place
             values = []
             for operand in self.further:
-                here = operand.moved(row, column, zero)
+                here = operand.moved(row, column)
                 values += [here.pointer, here.row, here.column]
             k.call(
                 self.parts.finish, self.out + row * self.get("out_row"), self.get("out_row"), c,

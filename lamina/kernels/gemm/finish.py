@@ -9,9 +9,9 @@ from lamina.kernels.expression import Input, emit
 from lamina.kernels.gemm.arithmetic import Recipe, arithmetic_of
 from lamina.kernels.scalars import COMPUTED, STORED
 
-# How an operand of an epilogue lies along the columns: one element for all, side by side, at equal
-# steps, or where the output's columns lie.
-CONSTANT, SIDE_BY_SIDE, APART, AS_OUT = "constant", "side by side", "apart", "as out"
+# How an operand of an epilogue lies along the columns: one element for all, side by side, or at
+# equal steps.
+CONSTANT, SIDE_BY_SIDE, APART = "constant", "side by side", "apart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Further:
     row: Value
     column: Value
 
-    def moved(self, rows: Value, columns: Value, offset: Value) -> "Further":
-        """Return it `rows` and `columns` on, where the output's columns are `offset` on."""
-        along = {CONSTANT: rows * 0, SIDE_BY_SIDE: columns, AS_OUT: offset}
+    def moved(self, rows: Value, columns: Value) -> "Further":
+        """Return it `rows` and `columns` on."""
+        along = {CONSTANT: rows * 0, SIDE_BY_SIDE: columns}
         step = along[self.lies] if self.lies in along else columns * self.column
         place = self.pointer + (rows * self.row + step)
         return Further(self.dtype, self.lies, place, self.row, self.column)
@@ -107,7 +107,7 @@ def emit_finish(module: KernelModule, recipe: Recipe, width: int) -> Function:
         zero = k.integer(0)
 
         def piece(line: Value, column: Value, offset: Value, left: Value | None) -> None:
-            moved = [operand.moved(line, column, offset) for operand in further]
+            moved = [operand.moved(line, column) for operand in further]
             register = (sums + (line * pitch + column)).load(0, lanes=lanes)
             ending.store(out + (line * out_row + offset), register, lanes, moved, left)
 

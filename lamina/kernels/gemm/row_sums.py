@@ -77,7 +77,7 @@ class Sums:
         with k.loop(self.height) as row, k.loop(stop - column, step=lanes) as turn:
             start, left = column + turn.index, stop - column - turn.index
             sums = (running + (turn.index * self.height + row.index * lanes)).load(0, lanes=lanes)
-            further = [x.moved(row.index, start, k.integer(0)) for x in place.further]
+            further = [x.moved(row.index, start) for x in place.further]
             out = place.out + (row.index * self.get("out_row") + start * out_column)
             ending = Ending(k, self.recipe)
             side_by_side = out_column.equals(1)
