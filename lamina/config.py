@@ -8,6 +8,7 @@
 | LAMINA_CACHE_BYTES | cap on that folder                                   | 256 MiB         |
 | LAMINA_CODE_BYTES  | cap on compiled kernels kept in memory               | 64 MiB          |
 | LAMINA_POOL_BYTES  | cap on memory the tensor pool may keep for reuse     | 1 GiB           |
+| LAMINA_COMPILE     | 0: `lamina.compile` runs everything eagerly          | 1               |
 """
 
 import os
@@ -27,6 +28,7 @@ class Settings:
     cache_bytes: int
     code_bytes: int
     pool_bytes: int
+    compiles: bool
 
 
 def _count(name: str, default: int | None, minimum: int) -> int | None:
@@ -50,6 +52,7 @@ def read_settings() -> Settings:
         cache_bytes=_count("LAMINA_CACHE_BYTES", 256 << 20, 0) or 0,
         code_bytes=_count("LAMINA_CODE_BYTES", 64 << 20, 0) or 0,
         pool_bytes=_count("LAMINA_POOL_BYTES", 1 << 30, 0) or 0,
+        compiles=bool(_count("LAMINA_COMPILE", 1, 0)),
     )
 
 

@@ -84,5 +84,17 @@ class KernelError(CompileError):
     """A kernel that breaks a rule of the kernel language; shows its line and what to do."""
 
 
+class CaptureError(CompileError):
+    """A function that cannot be compiled as a program; names its line and what to do."""
+
+
+class GraphError(LaminaError, ValueError):
+    """A graph that breaks the rules of its form, or text that is none."""
+
+
+class GuardError(LaminaError, ValueError):
+    """Arguments that a compiled program was not made for."""
+
+
 class MissingExtraError(LaminaError, ImportError):
     """An optional package is needed and absent; names the extra that installs it."""

@@ -5,13 +5,16 @@ The whole state is two integers, so it can be saved, restored and replayed exact
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, final
 
 import numpy as np
 
-from lamina.errors import ArgumentError
+from lamina.errors import ArgumentError, CaptureError
 
 State = tuple[int, int]
+Numbers = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 @final
@@ -53,9 +56,47 @@ class Generator:
             self._draws += 1
         return self._seed, draw
 
+    def numbers(self) -> Numbers:
+        """Return the state of the next draw as an array, and go past it: kernels read it there."""
+        numbers: Numbers = np.array(self.advance(), np.uint64)
+        if _watch.draws is not None:
+            _watch.draws.append((self, numbers))
+        return numbers
+
     def next(self) -> np.random.Generator:
         """Return numpy's generator for the next draw."""
+        if _watch.draws is not None:
+            raise CaptureError(
+                "random numbers were drawn in a function that is being compiled, and would be the "
+                "same in each call; draw them outside and pass them in, or use dropout"
+            )
         return stream(self.advance())
+
+
+Draws = list[tuple[Generator, Numbers]]
+
+
+class _Watch(threading.local):
+    """Who wants to know of this thread's draws."""
+
+    draws: Draws | None = None
+
+
+_watch = _Watch()
+
+
+@contextmanager
+def watched() -> Iterator[Draws]:
+    """Give the list of draws made by `numbers` in this thread; generators stand still meanwhile."""
+    before, _watch.draws = _watch.draws, []
+    found = _watch.draws
+    try:
+        yield found
+    finally:
+        _watch.draws = before
+        # The latest first: the state of a generator goes back to what it was before its first draw.
+        for generator, numbers in reversed(found):
+            generator.state = (int(numbers[0]), int(numbers[1]))
 
 
 def stream(state: State) -> np.random.Generator:

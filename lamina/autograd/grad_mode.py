@@ -6,6 +6,8 @@ from contextlib import ContextDecorator
 from types import TracebackType
 from typing import Any, Self, TypeVar, final, overload
 
+from lamina.autograd.recorder import Recorder
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -19,6 +21,8 @@ class _State(threading.local):
     before: tuple[bool, ...] = ()
     # What becomes of a tensor that an op saves, innermost last; see `saved_tensors_hooks`.
     hooks: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = ()
+    # Who takes down ops instead of their being run: a function is being compiled.
+    recorder: Recorder | None = None
 
 
 state = _State()

@@ -10,7 +10,7 @@ One block of memory holds all that the threads share; each function takes its ad
 from typing import Any
 
 from lamina.codegen import atomics, llvm
-from lamina.codegen.builder import Builder, KernelModule
+from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.meeting import LINE, Word
 from lamina.codegen.types import Pointer, Type, i32, i64
 from lamina.codegen.values import Value
@@ -27,9 +27,10 @@ BUSY_AT_BYTE = _BUSY * 8
 
 
 def emit_team(module: KernelModule) -> None:
-    """Define `park`, `fork_join`, `fork_join_all` and `resize`."""
+    """Define `park`, `fork_join`, `fork_join_all`, `sequence` and `resize`."""
     _emit_park(module)
-    _emit_fork_join(module, "fork_join", together=False)
+    fork_join = _emit_fork_join(module, "fork_join", together=False)
+    _emit_sequence(module, fork_join)
     _emit_fork_join(module, "fork_join_all", together=True)
     _emit_resize(module)
 
@@ -95,7 +96,7 @@ _FORK_JOIN: dict[str, Type] = {
 }
 
 
-def _emit_fork_join(module: KernelModule, name: str, *, together: bool) -> None:
+def _emit_fork_join(module: KernelModule, name: str, *, together: bool) -> Function:
     """Define the call of `entry` on this thread and on up to `helpers` others.
 
     When the team works for someone else, this thread runs alone. Together: the job begins with
@@ -128,6 +129,55 @@ def _emit_fork_join(module: KernelModule, name: str, *, together: bool) -> None:
                 if together:
                     _begin_meeting(k, meeting, k.constant(i32, 1))
                 _call(k, entry, arguments, scratch)
+        handle: Function = k.handle
+    return handle
+
+
+
+_SEQUENCE: dict[str, Type] = {
+    "block": Pointer(i64),
+    "program": Pointer(i64),
+    "bases": Pointer(i64),
+    "scratch": i64,
+    "helpers_scratch": i64,
+    "stride": i64,
+}
+# The head of a program: how many calls, words of arguments and addresses among those, then where
+# each of the three tables lies.
+PROGRAM_WORDS = 6
+_CALLS, _WORDS, _PLACES_FILLED, _CALL_TABLE, _WORD_TABLE, _PLACE_TABLE = range(PROGRAM_WORDS)
+
+
+def _emit_sequence(module: KernelModule, fork_join: Function) -> None:
+    """Define `sequence`: make the calls of a program one after the other.
+
+    `bases` are addresses; the first is that of memory for the arguments. They are copied there
+    from the table of words, addresses are put in, each a row (word, base, offset), and then each
+    row (entry, first word of its arguments, helpers) of the table of calls is called.
+    """
+    with module.function("sequence", _SEQUENCE) as (
+        k, block, program, bases, scratch, helpers_scratch, stride,
+    ):  # fmt: skip
+        words = k.pointer_at(bases[0], i64)
+        given = k.pointer_at(program[_WORD_TABLE], i64)
+        lanes = k.target.lanes(i64)
+        with k.loop(program[_WORDS], step=lanes) as turn:
+            words.store(turn.index, given.load(turn.index, lanes=lanes))
+        places = k.pointer_at(program[_PLACE_TABLE], i64)
+        with k.loop(program[_PLACES_FILLED]) as turn:
+            row = places + turn.index * 3
+            words[row[0]] = bases[row[1]] + row[2]
+        calls = k.pointer_at(program[_CALL_TABLE], i64)
+        with k.loop(program[_CALLS]) as turn:
+            row = calls + turn.index * 3
+            entry, arguments, helpers = row[0], bases[0] + row[1] * 8, row[2]
+            with k.either(helpers > 0) as (together, alone):
+                with together:
+                    k.call(
+                        fork_join, block, entry, arguments, scratch, helpers, helpers_scratch, stride
+                    )
+                with alone:
+                    _call(k, entry, arguments, scratch)
 
 
 def _wake_workers(k: Builder, block: Value, free: Value) -> None:

@@ -72,6 +72,8 @@ class _Native:
         job = (address, address, address, address, number, address, number)
         self.fork_join = ctypes.CFUNCTYPE(None, *job)(_address("fork_join"))
         self.fork_join_all = ctypes.CFUNCTYPE(None, *job)(_address("fork_join_all"))
+        sequence = (address, address, address, address, address, number)
+        self.sequence = ctypes.CFUNCTYPE(None, *sequence)(_address("sequence"))
         self.resize = ctypes.CFUNCTYPE(None, address, number, number)(_address("resize"))
         self.park = _address("park")
 
@@ -111,15 +113,27 @@ class Team:
         if helpers == 0 and not together:
             entry(arguments, own)
             return
+        shared = self._prepared(helpers, scratch_bytes)
+        native = _native()
+        call = native.fork_join_all if together else native.fork_join
+        memory, stride = shared.memory.address, shared.stride
+        call(self._block.address, entry, arguments, own, helpers, memory, stride)
+
+    def sequence(self, program: int, bases: int, scratch_bytes: int, *, threads: int) -> None:
+        """Make the calls of `program`, each on this thread and as many workers as it says."""
+        own = _scratch.reserve(scratch_bytes)
+        shared = self._prepared(max(0, min(threads, self.size) - 1), scratch_bytes)
+        memory, stride = shared.memory.address, shared.stride
+        _native().sequence(self._block.address, program, bases, own, memory, stride)
+
+    def _prepared(self, helpers: int, scratch_bytes: int) -> _HelpersScratch:
+        """Return scratch for the helpers, who are there."""
         if helpers > self._ready and self._is_open:
             self._grow()
         shared = self._scratch
         if shared.count < helpers or shared.stride < scratch_bytes:
             shared = self._reserve(helpers, scratch_bytes)
-        native = _native()
-        call = native.fork_join_all if together else native.fork_join
-        memory, stride = shared.memory.address, shared.stride
-        call(self._block.address, entry, arguments, own, helpers, memory, stride)
+        return shared
 
     def _reserve(self, helpers: int, scratch_bytes: int) -> _HelpersScratch:
         """Return scratch for the helpers; a job that still runs in the old one holds on to it."""
@@ -239,6 +253,15 @@ def run(
     caller; the arguments then begin with `Meeting.WORDS` i64s for the kernel's `Meeting`.
     """
     _team.run(entry, arguments, scratch_bytes, threads=threads, together=together)
+
+
+def sequence(program: int, bases: int, scratch_bytes: int, *, threads: int) -> None:
+    """Make the calls of a program (see `team.PROGRAM_WORDS`) and return when all are done.
+
+    `threads` is how many the call with the most of them wants, `scratch_bytes` the most memory that
+    one of them needs.
+    """
+    _team.sequence(program, bases, scratch_bytes, threads=threads)
 
 
 def workspace(size: int) -> int:

@@ -22,7 +22,7 @@ from lamina.codegen.types import Pointer, Type, Vector, element_of, i1, i8, i64
 from lamina.codegen.values import Value, splat
 from lamina.errors import LayoutError, ShapeError
 from lamina.kernels.expression import Expression, emit_all, in_order
-from lamina.kernels.launch import PLANS_KEPT, argument_block, workers_for
+from lamina.kernels.launch import PLANS_KEPT, Launch, argument_block, notebook, workers_for
 from lamina.kernels.operand import Operand, Shape, coalesce, product
 from lamina.kernels.scalars import COMPUTED, STORED
 from lamina.kernels.tiles import ROOM_BYTES, TILE, carrier, carry, locate
@@ -212,6 +212,9 @@ class Plan:
 
     def run(self, *addresses: int) -> None:
         """Compute the outputs at the first addresses from the inputs at the others."""
+        if notebook.launches is not None:
+            self._note(notebook.launches, addresses)
+            return
         if self.is_plain:
             self.entry(self.packed.pack(self.layout_address, 0, *addresses), 0)
             return
@@ -228,6 +231,30 @@ class Plan:
         else:
             scratch = threads.workspace(self.scratch_bytes) if self.scratch_bytes else 0
             entry(self.packed.pack(layout, 0, *addresses), scratch)
+
+    def _note(self, launches: list[Launch], addresses: tuple[int, ...]) -> None:
+        if self.items == 0:
+            return
+        places = tuple(
+            (_ADDRESSES + n, address + start)
+            for n, (address, start) in enumerate(zip(addresses, self.starts, strict=True))
+        )
+        entry, shared = self.entry, self.shared
+        if self.streaming is not None and places[0][1] % _ALIGNED == 0:
+            entry, shared = self.streaming
+        workers = workers_for(flops=self.flops, nbytes=self.nbytes, chunks=self.items)
+        arguments = argument_block(self.layout_address, 0, *(0 for _ in places), 0)
+        launches.append(
+            Launch(
+                entry if workers == 1 else shared,
+                bytes(arguments),
+                places,
+                self.scratch_bytes,
+                workers,
+                own=((_COUNTER, len(arguments) - 1),),
+                keeps=self,
+            )
+        )
 
     def _share(
         self, entry: jit.Entry, layout: int, addresses: tuple[int, ...], workers: int

@@ -13,7 +13,7 @@ from lamina.codegen import jit, threads
 from lamina.codegen.builder import KernelModule
 from lamina.codegen.types import Pointer, i8, i64
 from lamina.kernels.elementwise import Line, Recipe
-from lamina.kernels.launch import argument_block, workers_for
+from lamina.kernels.launch import argument_block, notebook, workers_for
 from lamina.kernels.scalars import STORED
 
 CHUNK = 16384
@@ -56,6 +56,7 @@ def emit_jobs(module: KernelModule, recipe: Recipe, chunk: int) -> None:
 
 def run_jobs(recipe: Recipe, jobs: Sequence[Job]) -> None:
     """Compute the recipe for all jobs; inputs that are numbers are read where they lie."""
+    assert notebook.launches is None, "programs note down one call for each set of operands"
     rows = array("q")
     end = nbytes = 0
     moved = sum(STORED[dtype].bytes for dtype in recipe.dtypes)

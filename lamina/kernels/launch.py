@@ -3,9 +3,12 @@ call.
 """
 
 import ctypes
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from struct import Struct
+from typing import NamedTuple
 
 from lamina.codegen import threads
 from lamina.codegen.jit import Entry
@@ -32,6 +35,46 @@ def workers_for(*, flops: int = 0, nbytes: int = 0, chunks: int | None = None) -
     worthwhile = 1 + max(flops // FLOPS_WORTH_A_THREAD, nbytes // BYTES_WORTH_A_THREAD)
     workers = min(threads.num_threads(), worthwhile)
     return workers if chunks is None else max(1, min(workers, chunks))
+
+
+class Launch(NamedTuple):
+    """One kernel call that is noted down instead of being made.
+
+    `addresses` are (slot of the arguments, address); at each slot of `own` the kernel expects the
+    address of the argument named beside it. `keeps` holds what other arguments point to.
+    """
+
+    entry: Entry
+    arguments: bytes
+    addresses: tuple[tuple[int, int], ...]
+    scratch_bytes: int
+    workers: int
+    own: tuple[tuple[int, int], ...] = ()
+    keeps: object = None
+
+
+class _Notebook(threading.local):
+    """Where this thread's kernel calls go; None: they are made."""
+
+    launches: list[Launch] | None = None
+    workspace: Callable[[int], int] | None = None
+
+
+notebook = _Notebook()
+
+
+@contextmanager
+def noting(launches: list[Launch], workspace: Callable[[int], int]) -> Iterator[None]:
+    """Add this thread's kernel calls to `launches` instead of making them, until the block ends.
+
+    Memory between two of them is what `workspace` gives for a number of bytes.
+    """
+    before = notebook.launches, notebook.workspace
+    notebook.launches, notebook.workspace = launches, workspace
+    try:
+        yield
+    finally:
+        notebook.launches, notebook.workspace = before
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +105,42 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One kernel call: its arguments, of which those in `places` are addresses to be filled in."""
+    """One kernel call: its arguments, of which those in `places` are addresses to be filled in.
+
+    `keeps` holds what other arguments point to.
+    """
 
     entry: Entry
     arguments: "ctypes.Array[ctypes.c_int64]"
     places: tuple[tuple[int, Place], ...]
     scratch_bytes: int
     workers: int
+    keeps: object = None
 
     def run(self, bases: Sequence[int]) -> None:
         """Make the call with operands at the addresses `bases`."""
+        if notebook.launches is not None:
+            notebook.launches.append(self._launch(bases))
+            return
         block = bytearray(self.arguments)
         for slot, place in self.places:
             _WORD.pack_into(block, slot * _WORD.size, bases[place.base] + place.offset)
         # Made for this call alone: the kernel may count in it.
         threads.run(self.entry, bytes(block), self.scratch_bytes, threads=self.workers)
+
+    def _launch(self, bases: Sequence[int]) -> Launch:
+        addresses = tuple((slot, bases[p.base] + p.offset) for slot, p in self.places)
+        arguments = bytes(self.arguments)
+        return Launch(
+            self.entry, arguments, addresses, self.scratch_bytes, self.workers, keeps=self
+        )
+
+
+def workspace(size: int) -> int:
+    """Return the address of `size` bytes for data between the kernel calls of one plan."""
+    if size == 0:
+        return 0
+    return threads.workspace(size) if notebook.workspace is None else notebook.workspace(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +152,6 @@ class Plan:
 
     def run(self, out: int, left: int, right: int, *further: int) -> None:
         """Make the calls with operands at these addresses."""
-        work = threads.workspace(self.workspace_bytes) if self.workspace_bytes else 0
+        work = workspace(self.workspace_bytes)
         for step in self.steps:
             step.run((out, left, right, work, *further))

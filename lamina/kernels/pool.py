@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -382,10 +382,9 @@ def _each_place(plane: _Plane, places: Value, move: Callable[[Value, Value], Non
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """A kernel call over planes, and the tables it reads."""
+    """A kernel call over planes."""
 
     step: Step
-    tables: tuple[Any, ...] = field(repr=False)
 
     def run(self, planes: Operand, *windows: Operand) -> None:
         """Make the call; operands lie in C order, with the planes or the windows of each plane."""
@@ -438,7 +437,7 @@ def pooling(
     places = tuple((_SLOT["first"] + n, Place(n, 0)) for n in range(operands))
     scratch = (row + across.windows + 3 * lanes) * scalar.bytes
     entry = jit.kernel(emitter, *parameters)
-    return Pooling(Step(entry, arguments, places, scratch, workers), (rates, shifts))
+    return Pooling(Step(entry, arguments, places, scratch, workers, keeps=(rates, shifts)))
 
 
 def _rates(scalar: Scalar, divisors: tuple[tuple[float, ...], ...], lanes: int) -> Any:

@@ -5,10 +5,10 @@ words of `lamina.philox.stream`. A kernel makes the words of a tile in the first
 computes with them there, so that nothing random is ever stored.
 """
 
-import ctypes
 from collections.abc import Sequence
-from functools import cache
-from typing import NamedTuple
+from functools import cache, lru_cache
+
+import numpy as np
 
 from lamina.codegen import jit, threads
 from lamina.codegen.builder import Builder, Function, KernelModule
@@ -16,8 +16,9 @@ from lamina.codegen.types import Pointer, Type, i8, i64, u64
 from lamina.codegen.values import Value
 from lamina.kernels.elementwise import Line, Recipe
 from lamina.kernels.expression import Input, apply
-from lamina.kernels.launch import argument_block, workers_for
+from lamina.kernels.launch import PLANS_KEPT, Place, Step, argument_block, workers_for
 from lamina.kernels.scalars import STORED
+from lamina.memory.array import NDArray
 
 TILE = 1024
 """Words of a tile: what is made before it is used."""
@@ -28,7 +29,7 @@ _ROUNDS = 10
 _WORDS_OF_BLOCK = 4
 # Independent chains of multiplications, for each is long.
 _SIDE_BY_SIDE = 2
-_COUNTER, _ITEMS, _SIZE, _SEED, _DRAW, _ADDRESSES = range(6)
+_COUNTER, _ITEMS, _SIZE, _DRAW, _ADDRESSES = range(5)
 
 
 def _round(k: Builder, block: list[Value], keys: Sequence[Value]) -> list[Value]:
@@ -64,8 +65,8 @@ def _emit_words(module: KernelModule) -> Function:
 def emit_random(module: KernelModule, recipe: Recipe) -> None:
     """Define `run(arguments, scratch)`: an elementwise kernel whose input 0 is a random word.
 
-    Arguments: tiles claimed so far, tiles in all, elements, seed, draw, then the addresses of the
-    outputs and of the inputs from input 1 on.
+    Arguments: tiles claimed so far, tiles in all, elements, the address of seed and draw, then the
+    addresses of the outputs and of the inputs from input 1 on.
     """
     words = _emit_words(module)
     outputs = len(recipe.outputs)
@@ -74,7 +75,8 @@ def emit_random(module: KernelModule, recipe: Recipe) -> None:
         k, args, scratch = opened
         operands = (*recipe.outputs, *recipe.inputs[1:])
         fixed = (*(False,) * outputs, *recipe.numbers[1:])
-        seed, draw = (k.bitcast(args[place], u64) for place in (_SEED, _DRAW))
+        numbers = k.pointer_at(args[_DRAW], u64)
+        seed, draw = numbers[0], numbers[1]
         with k.claimed(args + _COUNTER, args[_ITEMS]) as claimed:
             start = claimed * TILE
             count = k.minimum(args[_SIZE] - start, TILE)
@@ -89,24 +91,32 @@ def emit_random(module: KernelModule, recipe: Recipe) -> None:
             Line(k, recipe, pointers).emit(count)
 
 
-class Draw(NamedTuple):
-    """Which random numbers are meant."""
-
-    seed: int
-    draw: int
+def counted(seed: int, draw: int) -> NDArray:
+    """Return the two numbers that say which random words are meant, as kernels read them."""
+    return np.array([seed, draw], np.uint64)
 
 
-def run_random(recipe: Recipe, size: int, state: Draw, addresses: Sequence[int]) -> None:
-    """Compute `recipe` with the words of `state` as input 0, over lines of `size` elements.
+def run_random(recipe: Recipe, size: int, state: int, addresses: Sequence[int]) -> None:
+    """Compute `recipe` with the words of a draw as input 0, over lines of `size` elements.
 
-    `addresses` are those of the outputs, then of the inputs from input 1 on.
+    `state` is the address of its seed and number (`counted`), `addresses` are those of the
+    outputs, then of the inputs from input 1 on.
     """
+    _step(recipe, size, threads.num_threads()).run((state, *addresses))
+
+
+@lru_cache(maxsize=PLANS_KEPT)
+def _step(recipe: Recipe, size: int, _: int) -> Step:
     items = -(-size // TILE)
-    seed, draw = (ctypes.c_int64(number).value for number in state)
-    block = argument_block(0, items, size, seed, draw, *addresses)
+    operands = len(recipe.dtypes) - 1
     workers = workers_for(flops=size * _OPERATIONS_EACH, chunks=items)
-    room = (TILE + _SIDE_BY_SIDE * _WORDS_OF_BLOCK) * 8
-    threads.run(jit.kernel(emit_random, recipe), ctypes.addressof(block), room, threads=workers)
+    return Step(
+        entry=jit.kernel(emit_random, recipe),
+        arguments=argument_block(0, items, size, *(0 for _ in range(1 + operands))),
+        places=tuple((_DRAW + n, Place(n, 0)) for n in range(1 + operands)),
+        scratch_bytes=(TILE + _SIDE_BY_SIDE * _WORDS_OF_BLOCK) * 8,
+        workers=workers,
+    )
 
 
 # As FLOPs are counted: about four cycles an element.

@@ -13,15 +13,17 @@ from lamina.memory.array import (
     settled,
 )
 from lamina.memory.pool import PoolStats, TensorPool, no_memory, pool
-from lamina.memory.storage import Storage, allocate, map_file
+from lamina.memory.storage import Promise, Storage, allocate, allocating, map_file
 
 __all__ = [
     "Array",
     "PoolStats",
+    "Promise",
     "Spec",
     "Storage",
     "TensorPool",
     "allocate",
+    "allocating",
     "empty",
     "full",
     "map_file",

@@ -72,6 +72,7 @@ class Array:
                 # Steps between no elements, and places past the end, mean nothing.
                 self._numpy = np.ndarray(shape, dtype)
                 return self._numpy
+            self.storage.check_present()
             steps = (
                 None
                 if strides == lay.contiguous(shape).strides

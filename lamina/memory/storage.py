@@ -2,6 +2,9 @@
 
 import mmap
 import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, final
 
 import numpy as np
@@ -12,8 +15,18 @@ from lamina.memory.pool import pool
 
 
 @final
+class Promise:
+    """Stands for bytes that are not there yet: who reads them gets the error that `refuse` makes."""
+
+    __slots__ = ("refuse",)
+
+    def __init__(self, refuse: Callable[[], Exception]) -> None:
+        self.refuse = refuse
+
+
+@final
 class Storage:
-    """A run of bytes: from the pool, from a numpy array, or mapped from a file.
+    """A run of bytes: from the pool, from a numpy array, mapped from a file, or only promised.
 
     `version` counts the writes in place; the derivative engine compares it to find saved tensors
     that were overwritten. `buffer` exports the bytes and keeps their owner alive.
@@ -34,9 +47,15 @@ class Storage:
     def address(self) -> int:
         """Address of the first byte."""
         if self._address is None:
+            self.check_present()
             array = self.buffer if isinstance(self.buffer, np.ndarray) else _bytes_of(self.buffer)
             self._address = int(array.__array_interface__["data"][0])
         return self._address
+
+    def check_present(self) -> None:
+        """Raise the error of a promise where the bytes are not there yet."""
+        if isinstance(self.buffer, Promise):
+            raise self.buffer.refuse()
 
     def check_writable(self) -> None:
         """Raise LayoutError where the bytes must not be written."""
@@ -48,8 +67,29 @@ def _bytes_of(buffer: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.frombuffer(buffer, np.uint8)
 
 
+class _Source(threading.local):
+    """Where this thread's fresh storage comes from, if not from the pool."""
+
+    allocate: Callable[[int], Storage] | None = None
+
+
+_source = _Source()
+
+
+@contextmanager
+def allocating(source: Callable[[int], Storage] | None) -> Iterator[None]:
+    """Let `allocate` ask `source` (None: the pool) in this thread, until the block ends."""
+    before, _source.allocate = _source.allocate, source
+    try:
+        yield
+    finally:
+        _source.allocate = before
+
+
 def allocate(nbytes: int) -> Storage:
     """Return fresh storage of at least `nbytes` from the pool, its content undefined."""
+    if _source.allocate is not None:
+        return _source.allocate(nbytes)
     block = pool.acquire(nbytes)
     slot: Any = block.base
     return Storage(block, nbytes, True, slot.address)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, Self
 
 from lamina import dtypes
+from lamina.autograd.grad_mode import state
 from lamina.autograd.hook_handle import HookHandle
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError, StateError
@@ -55,6 +56,9 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return `forward` of the arguments, with the registered hooks around it."""
+        if state.recorder is not None:
+            mode = self.training
+            state.recorder.guard(lambda: self.training == mode)
         if self._hooks is None:
             return self.forward(*args, **kwargs)
         return self._hooks.call(self, args, kwargs)

@@ -9,19 +9,20 @@ import numpy as np
 
 from lamina import dtypes
 from lamina.autograd import enable_grad
+from lamina.autograd.grad_mode import state as autograd_state
 from lamina.errors import ArgumentError, DTypeError, GradientError, LayoutError, ShapeError
 from lamina.memory import full
 from lamina.optim.options import check_options
+from lamina.optim.recorded import record_step
 from lamina.optim.rule import Rule
 from lamina.optim.saving import RUNNING_OPTIONS, SCHEDULE_NOTES, read_state, write_state
-from lamina.optim.sweep import Sweep, computed_in
+from lamina.optim.sweep import MASTER, Sweep, computed_in
 from lamina.tensor import Tensor
 
 Group = dict[str, Any]
 State = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str, Any]]
 
-MASTER = "master"
 
 
 class Optimizer(ABC):
@@ -86,6 +87,9 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if autograd_state.recorder is not None:
+            record_step(self, autograd_state.recorder)
+            return loss
         sweep = Sweep()
         written = [
             tensor
@@ -104,19 +108,27 @@ class Optimizer(ABC):
         self, sweep: Sweep, group: Group, param: Tensor, grad: Tensor
     ) -> tuple[Tensor, ...]:
         """Let `sweep` update `param`; return the tensors that it will write."""
+        self._check_gradient(param, grad)
+        rule = self.rule(group, self.state[param])
+        slots = self.slots_of(group, param)
+        sweep.add(rule, param.array, grad.array, [slot.array for slot in slots])
+        return (param, *slots)
+
+    def _check_gradient(self, param: Tensor, grad: Tensor) -> None:
         if grad.shape != param.shape:
             raise ShapeError(
                 f"{self._name}: a parameter of shape {param.shape} has a gradient of shape "
                 f"{grad.shape}; expected equal shapes"
             )
         param.array.storage.check_writable()
+
+    def slots_of(self, group: Group, param: Tensor) -> list[Tensor]:
+        """Return the arrays kept for `param`, made now where they are missing."""
         state = self.state[param]
-        rule = self.rule(group, state)
         slots = [_slot(state, name, start, param) for name, start in self.slots(group).items()]
         if computed_in(param.dtype) is not param.dtype:
             slots.append(_slot(state, MASTER, 0.0, param))
-        sweep.add(rule, param.array, grad.array, [slot.array for slot in slots])
-        return (param, *slots)
+        return slots
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Add a group: a dict with `"params"` and the options that differ from the defaults."""

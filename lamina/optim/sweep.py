@@ -25,6 +25,8 @@ from lamina.memory.array import NDArray
 from lamina.optim.rule import Rule
 
 _FORMULAS_KEPT = 256
+MASTER = "master"
+"""The slot of a parameter in 16 bits that keeps what rounding would lose."""
 
 
 def computed_in(dtype: DType) -> DType:
@@ -99,7 +101,7 @@ class Sweep:
 
 
 def _tell(rule: Rule, dtype: DType) -> _Told:
-    formula, values = _without_coefficients(rule)
+    formula, values = without_coefficients(rule)
     numbers = np.array(values, dtype.numpy)
     start = numbers.ctypes.data
     addresses = tuple(range(start, start + numbers.nbytes, numbers.itemsize))
@@ -123,20 +125,20 @@ def _enlist(kind: Kind, told: _Told, arrays: list[Array], jobs: list[Job]) -> No
 
 def _run_strided(kind: Kind, arrays: list[Array], told: _Told) -> None:
     coefficients = [_Number(address, kind.computed) for address in told.addresses]
-    compute(_formula(kind), arrays[:-1], [*arrays, *coefficients])
+    compute(formula_of(kind), arrays[:-1], [*arrays, *coefficients])
 
 
 def _run_by_numpy(kind: Kind, arrays: list[Array], numbers: NDArray) -> None:
     views = [a.numpy() for a in arrays]
-    results = evaluate(_formula(kind), [*views, *numbers])
+    results = evaluate(formula_of(kind), [*views, *numbers])
     for view, result in zip(views[:-1], results, strict=True):
         view[...] = result
 
 
-def _without_coefficients(rule: Rule) -> tuple[Rule, list[float]]:
+def without_coefficients(rule: Rule) -> tuple[Rule, list[float]]:
     """Return `rule` with numbered inputs for its coefficients, and what they are.
 
-    Coefficients are numbered from 0; `_formula` puts them behind the arrays.
+    Coefficients are numbered from 0; `formula_of` puts them behind the arrays.
     """
     numbers: list[float] = []
 
@@ -159,7 +161,7 @@ def _moved(value: Any, by: int) -> Any:
 
 
 @lru_cache(maxsize=_FORMULAS_KEPT)
-def _formula(kind: Kind) -> tuple[Expression, ...]:
+def formula_of(kind: Kind) -> tuple[Expression, ...]:
     """Return the new values of the parameter and its slots.
 
     Of inputs: the parameter, its slots, its gradient, then the coefficients.
@@ -185,7 +187,7 @@ def _formula(kind: Kind) -> tuple[Expression, ...]:
 def _recipe(kind: Kind, coefficients: int) -> Recipe:
     written = (kind.parameter.name, *(kind.computed.name,) * kind.slots)
     return Recipe(
-        expressions=_formula(kind),
+        expressions=formula_of(kind),
         outputs=written,
         inputs=(*written, kind.gradient.name, *(kind.computed.name,) * coefficients),
         numbers=(False,) * (len(written) + 1) + (True,) * coefficients,

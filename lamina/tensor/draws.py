@@ -32,7 +32,8 @@ def uniform(shape: Shape, dtype: DType, generator: Generator | None) -> NDArray:
     state = (default_generator if generator is None else generator).advance()
     if compiles_here():
         recipe = random.uniform(values.dtype.name)
-        random.run_random(recipe, values.size, random.Draw(*state), [values.ctypes.data])
+        numbers = random.counted(*state)
+        random.run_random(recipe, values.size, numbers.ctypes.data, [values.ctypes.data])
     else:
         stream(state).random(dtype=values.dtype.type, out=values)
     if dtype.itemsize > 2:

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from lamina.autograd.grad_mode import state
 from lamina.dtypes import DType
 from lamina.errors import (
     ArgumentError,
@@ -39,7 +40,7 @@ class Indexing(Operand):
         return ops.array_index(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if not is_tracked(self, value):
+        if not is_tracked(self, value) and state.recorder is None:
             _write(self, index, value)
             return
         steps = basic_steps(index, self.shape)

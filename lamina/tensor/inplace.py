@@ -13,6 +13,7 @@ from lamina.ops.elementwise.arithmetic import cast
 from lamina.ops.elementwise.functions import clip
 from lamina.ops.pointwise import Elementwise
 from lamina.ops.registry import Op, Operand
+from lamina.ops.shapes.copying import copy
 from lamina.ops.shapes.movement import expand, reshape
 from lamina.tensor.conversion import array_of
 from lamina.tensor.views import (
@@ -57,6 +58,7 @@ class InPlace(Operand):
             and isinstance(op.fn, np.ufunc)
             and self._is_beside(other)
             and not state.anomaly
+            and state.recorder is None
         ):
             check_write(self, tracked=False)
             mine = self.array
@@ -85,8 +87,11 @@ class InPlace(Operand):
             return self
         rejoin_base(self)
         check_write(self, tracked=True)
-        array = empty(*self.array.spec)
-        array.numpy()[...] = self.array.numpy()
+        if state.recorder is not None:
+            array: Any = state.recorder.apply(copy, (self.array,))
+        else:
+            array = empty(*self.array.spec)
+            array.numpy()[...] = self.array.numpy()
         source = (self.node, self.index) if self.requires_grad else None
         return self.of_history(array, source)  # type: ignore[attr-defined]
 
@@ -194,7 +199,8 @@ class InPlace(Operand):
 
     def fill_(self, value: Any) -> Self:
         """Write one number everywhere."""
-        if is_tracked(self, value) or isinstance(value, InPlace):
+        is_recorded = is_tracked(self, value) or state.recorder is not None
+        if is_recorded or isinstance(value, InPlace):
             return self.copy_(value)
         check_write(self, tracked=False)
         self.array.numpy()[...] = value

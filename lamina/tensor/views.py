@@ -122,6 +122,9 @@ def _write(target: Tensor, value: Tensor, *, tracked: bool) -> None:
             f"a result of shape {value.shape} cannot be written in place to shape {target.shape}"
         )
     check_write(target, tracked=tracked)
+    if state.recorder is not None:
+        state.recorder.write(target.array, value.array)
+        return
     target.array.numpy()[...] = value.array.numpy()
     target.array.storage.version += 1
 

@@ -8,10 +8,17 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.target import host_target
 from lamina.errors import LayoutError
-from lamina.kernels.launch import PLANS_KEPT, Place, Step, argument_block, workers_for
+from lamina.kernels.launch import (
+    PLANS_KEPT,
+    Place,
+    Step,
+    argument_block,
+    workers_for,
+    workspace,
+)
 from lamina.kernels.operand import Operand, Shape, coalesce
 from lamina.kernels.reduction.arguments import SLOT, VARYING, Form, Way
 from lamina.kernels.reduction.by_column import emit_columns
@@ -112,7 +119,7 @@ class Calls:
 
     def run(self, bases: Sequence[int]) -> None:
         """Make the calls with operands at these addresses."""
-        work = threads.workspace(self.workspace_bytes) if self.workspace_bytes else 0
+        work = workspace(self.workspace_bytes)
         for step in self.steps:
             step.run((*bases, work))
 

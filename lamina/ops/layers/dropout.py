@@ -1,12 +1,13 @@
 """Dropout: elements set to zero at random, by masks that are never stored."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from math import prod, sqrt
 from typing import Any, final
 
 import numpy as np
 
+from lamina import dtypes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.kernels import random
@@ -15,7 +16,7 @@ from lamina.memory import Array, Spec, of_numpy
 from lamina.memory.array import NDArray, scratch, scratch_full
 from lamina.ops.halves import wide_dtype, widened
 from lamina.ops.registry import Kernel, Op, Value, define
-from lamina.ops.shapes.copying import copy
+from lamina.ops.shapes.copying import in_c_order
 from lamina.philox import Generator, default_generator, stream
 
 # SELU's value far left of 0, −scale·alpha (Klambauer et al., "Self-Normalizing Neural Networks").
@@ -28,58 +29,65 @@ _SELU_FLOOR = -1.7580993408473766
 class Dropout(Op):
     """x / (1 − p) where the element is kept, 0 elsewhere.
 
-    Element i in C order is kept if the i-th 32-bit word of draw `draw` of seed `seed` is at least
-    p·2³² (the lower half of a 64-bit word first). The mask is made anew for the derivative.
+    The second input names the draw: its seed and its number, uint64. Element i in C order is kept
+    if the i-th 32-bit word of the draw is at least p·2³² (the lower half of a 64-bit word first).
+    The mask is made anew for the derivative.
     """
 
     name = "dropout"
-    saves = ()
+    saves = (1,)
     p: float
-    seed: int
-    draw: int
 
     def infer(self, *inputs: Spec) -> Spec:
-        (x,) = inputs
+        x, numbers = inputs
         if x.dtype.kind != "float":
             raise DTypeError(f"dropout: {x.dtype.name} given, expected a real float")
+        if numbers != _NUMBERS:
+            raise DTypeError(
+                f"dropout: draw {numbers.dtype.name} {numbers.shape} given; expected two numbers "
+                "of uint64, a seed and a count: generator.numbers()"
+            )
         return x
 
     def ref(self, *inputs: NDArray) -> NDArray:
-        x = widened(inputs[0])
+        x, numbers = widened(inputs[0]), inputs[1]
         if self.p >= 1:
             return scratch_full(x.shape, x.dtype, 0)
         factor = scratch(x.shape, x.dtype)
-        np.multiply(self.keeps(x.shape), x.dtype.type(1 / (1 - self.p)), out=factor)
+        np.multiply(self.keeps(x.shape, numbers), x.dtype.type(1 / (1 - self.p)), out=factor)
         return np.multiply(factor, x, out=factor)
 
     def lower(self, *inputs: Spec) -> Kernel | None:
         return self._drop if self.p < 1 else None
 
-    def _drop(self, out: Array, x: Array) -> None:
-        line = x if x.layout.is_contiguous else copy.run(x)
-        assert isinstance(line, Array), "a copy is one array"
-        numbers = _numbers(self.p, wide_dtype(x.dtype))
+    def _drop(self, out: Array, x: Array, numbers: Array) -> None:
+        line, state = in_c_order(x), in_c_order(numbers)
+        limits = _limits(self.p, wide_dtype(x.dtype))
         recipe = random.dropout(x.dtype.name)
-        addresses = (out.address, line.address, *(number.address for number in numbers))
-        random.run_random(recipe, prod(x.shape), random.Draw(self.seed, self.draw), addresses)
+        addresses = (out.address, line.address, *(limit.address for limit in limits))
+        random.run_random(recipe, prod(x.shape), state.address, addresses)
 
-    def keeps(self, shape: Shape) -> NDArray:
+    def keeps(self, shape: Shape, numbers: NDArray) -> NDArray:
         """Return which elements of `shape` are kept."""
         count = prod(shape)
-        raw = stream((self.seed, self.draw)).bit_generator.random_raw((count + 1) // 2)
+        state = (int(numbers[0]), int(numbers[1]))
+        raw = stream(state).bit_generator.random_raw((count + 1) // 2)
         words: NDArray = np.asarray(raw).astype("<u8", copy=False).view("<u4")[:count]
         return (words >= np.uint32(_threshold(self.p))).reshape(shape)
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
-        return (self(grad),)
+        return (self(grad, inputs[1]), None)
+
+
+_NUMBERS = Spec((2,), dtypes.uint64)
 
 
 def _threshold(p: float) -> int:
     return min(round(p * 2**32), 2**32 - 1)
 
 
-@lru_cache(maxsize=256)
-def _numbers(p: float, dtype: DType) -> tuple[Array, Array]:
+@cache
+def _limits(p: float, dtype: DType) -> tuple[Array, Array]:
     """Return what the kernel reads of p: the least word that keeps, and the scale in `dtype`."""
     threshold = np.array(_threshold(p), np.uint32)
     return of_numpy(threshold), of_numpy(np.array(1 / (1 - p), dtype.numpy))
@@ -95,7 +103,7 @@ def dropout(x: Value, p: float = 0.5, generator: Generator = default_generator) 
     [0.0, 2.0]
     """
     _check_probability("dropout", p)
-    return Dropout(p, *generator.advance())(x) if p > 0 else x
+    return Dropout(p)(x, generator.numbers()) if p > 0 else x
 
 
 def feature_dropout(x: Value, p: float = 0.5, generator: Generator = default_generator) -> Value:

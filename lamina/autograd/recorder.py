@@ -1,0 +1,53 @@
+"""Where ops go while a function is compiled: into a graph instead of being run.
+
+The tape and the tensors know a recorder only by this face.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lamina.memory import Array
+from lamina.memory.array import NDArray
+from lamina.ops.registry import Arrays, Op
+
+Fill = Callable[[NDArray], Callable[[], None]]
+"""Writes numbers, and returns what undoes all else that it did."""
+
+
+class Unready(Exception):
+    """What is done now differs from what will be done in all later runs: run it once as it is."""
+
+
+class Recorder(ABC):
+    """Takes down what a function does to arrays."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def apply(self, op: Op, inputs: Sequence[Array]) -> Arrays:
+        """Return what stands for the output of `op`."""
+
+    @abstractmethod
+    def write(self, target: Array, value: Array) -> None:
+        """Let `target`, and all that views its memory, hold `value` from here on."""
+
+    @abstractmethod
+    def feed(self, example: NDArray, fill: Fill) -> Array:
+        """Return numbers like `example` that Python works out: `fill` writes them before each run."""
+
+    @abstractmethod
+    def keep(self, array: Array) -> None:
+        """Let `array` count as made before the function was compiled: it lasts between runs."""
+
+    @abstractmethod
+    def note_gradient(self, leaf: Any) -> None:
+        """Hear that a gradient has arrived at `leaf`."""
+
+    @abstractmethod
+    def spend_gradient(self, leaf: Any) -> None:
+        """Hear that an optimiser has used the gradient of `leaf`: nobody reads it after the run."""
+
+    @abstractmethod
+    def guard(self, holds: Callable[[], bool]) -> None:
+        """Let what is recorded stand only while `holds()`."""

@@ -1,0 +1,278 @@
+"""From a graph to kernel calls: each op runs as it does eagerly, on memory that is only promised,
+and what it would call is noted down.
+
+So whatever has a kernel can be part of a program, with no second way to lower an op. Nodes whose
+inputs are constants run now. A node that needs values, because it has no kernel, becomes a call
+back into Python.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+from lamina import layout as lay
+from lamina.codegen.target import compiles_here
+from lamina.errors import LaminaError
+from lamina.graph.ir import Graph, Node, Value
+from lamina.kernels.launch import Launch, noting
+from lamina.memory import Array, Promise, Spec, Storage, allocating
+from lamina.ops.formulas import Formulas
+from lamina.ops.registry import Op, View
+from lamina.ops.shapes.copying import copy
+
+# Addresses of promised memory: no pointer looks like these, and each buffer has a tebibyte of them
+# to either side of its start, for kernels count from places before it.
+_FIRST, _EACH = 1 << 60, 1 << 41
+_START = _EACH >> 1
+
+
+class _NeedsValues(LaminaError):
+    """An op was asked for values while its kernel calls were noted."""
+
+
+@dataclass(slots=True)
+class Buffer:
+    """Promised memory, and the calls that touch it first and last."""
+
+    number: int
+    storage: Storage
+    first: int = -1
+    last: int = -1
+    # Which input or output of the program it is, if it is one.
+    input: int | None = None
+    output: int | None = None
+
+    def touch(self, call: int) -> None:
+        """Count `call` to those that need this memory."""
+        self.first = call if self.first < 0 else self.first
+        self.last = call
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class HostCall:
+    """An op that Python runs between two kernel calls."""
+
+    op: Op
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+
+
+@final
+@dataclass(slots=True)
+class Bound:
+    """The calls of a program over buffers, not yet placed in memory."""
+
+    calls: list[Launch | HostCall] = field(default_factory=list)
+    buffers: list[Buffer] = field(default_factory=list)
+    outputs: list[Array] = field(default_factory=list)
+    # Constants whose values went into what was computed ahead.
+    folded: list[Storage] = field(default_factory=list)
+    # Memory that stands for captured storage, by identity, and that storage.
+    outside: dict[int, Storage] = field(default_factory=dict)
+    keeps: list[Array] = field(default_factory=list)
+
+    def locate(self, address: int) -> tuple[Buffer, int] | None:
+        """Return the buffer that a promised address lies in, and how far from its start."""
+        if address < _FIRST:
+            return None
+        number, place = divmod(address - _FIRST, _EACH)
+        return self.buffers[number], place - _START
+
+
+def bind(graph: Graph, inputs: Sequence[Array | None] = ()) -> Bound:
+    """Return the calls that carry `graph` out, for inputs in C order."""
+    return _Binder(graph).bound()
+
+
+@final
+class _Binder:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._bound = Bound()
+        self._held: dict[Value, Array] = {}
+        self._constant: set[Value] = set(graph.constants) if compiles_here() else set()
+        self._targets = {w.value: w.target for w in graph.writes}
+        self._last_reads = _last_reads(graph)
+        self._outside: dict[int, Storage] = {}
+
+    def bound(self) -> Bound:
+        """Return the calls."""
+        for place, value in enumerate(self._graph.inputs):
+            array = self._promised(value.spec)
+            self._buffer(array).input = place
+            self._held[value] = array
+        for value, array in self._graph.captured.items():
+            self._held[value] = array if value in self._constant else self._unread(array)
+        for place, node in enumerate(self._graph.nodes):
+            self._run(place, node)
+        self._write()
+        self._give()
+        self._bound.keeps += [a for v, a in self._held.items() if v in self._constant]
+        for number, call in enumerate(self._bound.calls):
+            for buffer in self._touched(call):
+                buffer.touch(number)
+        return self._bound
+
+    def _unread(self, array: Array) -> Array:
+        """Return captured memory whose address is known, and whose values are not for now."""
+        real = array.storage
+        storage = self._outside.get(id(real))
+        if storage is None:
+            storage = Storage(Promise(_needs_values), real.nbytes, real.writable, real.address)
+            self._outside[id(real)] = storage
+            self._bound.outside[id(storage)] = real
+        return Array(storage, array.layout, array.dtype)
+
+    def _promised(self, spec: Spec) -> Array:
+        storage = self._allocate(spec_bytes(spec))
+        return Array(storage, lay.contiguous(spec.shape), spec.dtype)
+
+    def _allocate(self, nbytes: int) -> Storage:
+        number = len(self._bound.buffers)
+        address = _FIRST + number * _EACH + _START
+        storage = Storage(Promise(_needs_values), nbytes, True, address)
+        self._bound.buffers.append(Buffer(number, storage))
+        return storage
+
+    def _workspace(self, nbytes: int) -> int:
+        return self._allocate(nbytes).address
+
+    def _buffer(self, array: Array) -> Buffer:
+        found = self._bound.locate(array.storage.address)
+        assert found is not None, "the array has promised memory"
+        return found[0]
+
+    def _is_promised(self, array: Array) -> bool:
+        return array.storage.address >= _FIRST
+
+    def _run(self, place: int, node: Node) -> None:
+        arrays = [self._held[x] for x in node.inputs]
+        if all(x in self._constant for x in node.inputs):
+            self._fold(node, arrays)
+            return
+        outputs = self._noted(place, node, arrays)
+        self._held.update(zip(node.outputs, outputs, strict=True))
+
+    def _fold(self, node: Node, arrays: list[Array]) -> None:
+        found = node.op.run(*arrays)
+        outputs = found if isinstance(found, tuple) else (found,)
+        self._held.update(zip(node.outputs, outputs, strict=True))
+        self._constant.update(node.outputs)
+        if not isinstance(node.op, View):
+            self._bound.folded += [array.storage for array in arrays]
+
+    def _noted(self, place: int, node: Node, arrays: list[Array]) -> Sequence[Array]:
+        calls = self._bound.calls
+        launches: list[Launch] = []
+        try:
+            with noting(launches, self._workspace), allocating(self._allocate):
+                targets = self._targets_of(place, node)
+                if targets is not None:
+                    assert isinstance(node.op, Formulas)
+                    node.op.write(targets, arrays)
+                    outputs: Sequence[Array] = targets
+                else:
+                    found = node.op.run(*arrays)
+                    outputs = found if isinstance(found, tuple) else (found,)
+            calls += launches
+        except _NeedsValues:
+            outputs = [self._promised(value.spec) for value in node.outputs]
+            calls.append(HostCall(node.op, tuple(arrays), tuple(outputs)))
+        return outputs
+
+    def _targets_of(self, place: int, node: Node) -> list[Array] | None:
+        """Return the captured memory that the outputs may be written to at once, if that is all of
+        them.
+        """
+        if not isinstance(node.op, Formulas):
+            return None
+        targets = [self._targets[value] for value in node.outputs if value in self._targets]
+        if len(targets) < len(node.outputs):
+            return None
+        storages = [id(self._graph.captured[target].storage) for target in targets]
+        is_free = all(self._last_reads.get(storage, -1) <= place for storage in storages)
+        found = [self._held[target] for target in targets]
+        return found if is_free and all(t.layout.is_contiguous for t in found) else None
+
+    def _write(self) -> None:
+        """Copy what captured memory is to hold, where it is not there already.
+
+        All values are read before any memory is written that one of them may be a view of.
+        """
+        moves: list[tuple[Array, Array]] = []
+        for write in self._graph.writes:
+            source, target = self._held[write.value], self._held[write.target]
+            if source.storage is target.storage and source.layout == target.layout:
+                continue
+            moves.append((target, source))
+        changed = {id(target.storage) for target, _ in moves}
+        safe = [(t, self._copied(s) if id(s.storage) in changed else s) for t, s in moves]
+        for target, source in safe:
+            self._copy(target, source)
+
+    def _give(self) -> None:
+        """Put outputs where the caller will find them."""
+        given: set[int] = set()
+        for place, value in enumerate(self._graph.outputs):
+            array = self._held[value]
+            buffer = self._buffer(array) if self._is_promised(array) else None
+            is_whole = array.layout.is_contiguous and array.layout.offset == 0
+            is_own = buffer is not None and buffer.input is None and buffer.number not in given
+            if not (is_own and is_whole and buffer is not None and _fills(array, buffer)):
+                array = self._copied(array)
+                buffer = self._buffer(array)
+            buffer.output = place
+            given.add(buffer.number)
+            self._bound.outputs.append(array)
+
+    def _copied(self, array: Array) -> Array:
+        copied = self._promised(array.spec)
+        self._copy(copied, array)
+        return copied
+
+    def _copy(self, target: Array, source: Array) -> None:
+        launches: list[Launch] = []
+        with noting(launches, self._workspace), allocating(self._allocate):
+            is_native = copy.write(target, source)
+        if is_native:
+            self._bound.calls += launches
+        else:
+            self._bound.calls.append(HostCall(copy, (source,), (target,)))
+
+    def _touched(self, call: Launch | HostCall) -> Iterable[Buffer]:
+        if isinstance(call, Launch):
+            addresses = [address for _, address in call.addresses]
+        else:
+            addresses = [array.storage.address for array in (*call.inputs, *call.outputs)]
+        found = (self._bound.locate(address) for address in addresses)
+        return [pair[0] for pair in found if pair is not None]
+
+
+def spec_bytes(spec: Spec) -> int:
+    """Return how many bytes the elements take."""
+    return lay.contiguous(spec.shape).size * spec.dtype.itemsize
+
+
+def _needs_values() -> Exception:
+    return _NeedsValues("an op asked for values that are not there yet")
+
+
+def _fills(array: Array, buffer: Buffer) -> bool:
+    return spec_bytes(array.spec) == buffer.storage.nbytes
+
+
+def _last_reads(graph: Graph) -> dict[int, int]:
+    """Return, for each captured storage, the last node that reads it, or a view of it."""
+    roots = {value: id(array.storage) for value, array in graph.captured.items()}
+    last: dict[int, int] = {}
+    for place, node in enumerate(graph.nodes):
+        for value in node.inputs:
+            if value in roots:
+                last[roots[value]] = place
+        if isinstance(node.op, View) and node.inputs[0] in roots:
+            roots[node.output] = roots[node.inputs[0]]
+    for value in graph.results:
+        if value in roots:
+            last[roots[value]] = len(graph.nodes)
+    return last

@@ -1,0 +1,13 @@
+"""What is done to a graph before it runs: functions from graph to graph, one file each."""
+
+from lamina.graph.ir import Graph, verify
+
+PASSES: tuple = ()
+
+
+def optimise(graph: Graph) -> Graph:
+    """Return a graph that does the same with less work."""
+    for improve in PASSES:
+        graph = improve(graph)
+        verify(graph)
+    return graph

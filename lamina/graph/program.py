@@ -1,0 +1,198 @@
+"""Programs: the calls of a graph placed in memory, made by one native call.
+
+What does not change from run to run is kept once: the arguments of all kernels, where addresses go
+in them, and the order of the calls. Each run has a `Frame` of its own: an arena for what lives
+between calls, and room for the arguments. So several threads can run a program at once.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from lamina.codegen import threads
+from lamina.codegen.team import PROGRAM_WORDS
+from lamina.graph.bind import Bound, Buffer, HostCall
+from lamina.graph.plan import Lifetime, Plan, plan_memory
+from lamina.kernels.launch import Launch
+from lamina.memory import Array, Storage, allocate
+from lamina.memory.array import NDArray
+
+_WORD = 8
+# Arguments of different calls lie on different cache lines; in words.
+_LINE = 8
+_ARGUMENTS, _ARENA, _OUTSIDE, _GIVEN = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """A run of kernel calls as `codegen.team` reads them."""
+
+    head: NDArray
+    tables: tuple[NDArray, ...]
+    address: int
+    argument_bytes: int
+    scratch_bytes: int
+    threads: int
+
+
+class Frame(NamedTuple):
+    """Memory of one run."""
+
+    arguments: Storage
+    arena: Storage
+    bases: Any
+    bases_address: int
+
+
+class _Found(NamedTuple):
+    """An address: which of the bases it is counted from, and how far."""
+
+    base: int
+    offset: int
+
+
+@final
+class Program:
+    """Kernel calls in order; `run` makes them for inputs and outputs at given addresses."""
+
+    def __init__(self, bound: Bound, inputs: int) -> None:
+        self._bound = bound
+        self._inputs = inputs
+        self.outputs = tuple(bound.outputs)
+        self.plan, self._offsets = _placed(bound.buffers)
+        self._parts = [self._part(calls) for calls in _runs(bound.calls)]
+        tables = [part for part in self._parts if isinstance(part, _Tables)]
+        self._argument_bytes = max((part.argument_bytes for part in tables), default=0)
+        self._frames: list[Frame] = []
+        self._storages = tuple({id(s): s for s in bound.folded}.values())
+        self._versions = self._versions_now()
+
+    @property
+    def launches(self) -> tuple[Launch, ...]:
+        """The kernel calls."""
+        return tuple(call for call in self._bound.calls if isinstance(call, Launch))
+
+    @property
+    def host_calls(self) -> tuple[HostCall, ...]:
+        """The ops that Python runs between kernel calls."""
+        return tuple(call for call in self._bound.calls if isinstance(call, HostCall))
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the constants that were computed with ahead still hold what they held."""
+        return self._versions_now() == self._versions
+
+    def _versions_now(self) -> list[int]:
+        return [storage.version for storage in self._storages]
+
+    def run(self, addresses: Sequence[int]) -> None:
+        """Make all calls; `addresses` are those of the inputs, then of the outputs."""
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = self._frame(len(addresses))
+        try:
+            frame.bases[_GIVEN:] = addresses
+            for part in self._parts:
+                if isinstance(part, _Tables):
+                    threads.sequence(
+                        part.address, frame.bases_address, part.scratch_bytes, threads=part.threads
+                    )
+                else:
+                    self._call_host(part, frame)
+        finally:
+            self._frames.append(frame)
+
+    def _frame(self, given: int) -> Frame:
+        arguments, arena = allocate(self._argument_bytes), allocate(self.plan.nbytes)
+        bases = (ctypes.c_int64 * (_GIVEN + given))()
+        bases[_ARGUMENTS], bases[_ARENA] = arguments.address, arena.address
+        return Frame(arguments, arena, bases, ctypes.addressof(bases))
+
+    def _find(self, address: int) -> _Found:
+        located = self._bound.locate(address)
+        if located is None:
+            return _Found(_OUTSIDE, address)
+        buffer, offset = located
+        if buffer.input is not None:
+            return _Found(_GIVEN + buffer.input, offset)
+        if buffer.output is not None:
+            return _Found(_GIVEN + self._inputs + buffer.output, offset)
+        return _Found(_ARENA, self._offsets[buffer.number] + offset)
+
+    def _part(self, calls: list[Launch] | HostCall) -> "_Tables | HostCall":
+        return calls if isinstance(calls, HostCall) else _tabled(calls, self._find)
+
+    def _call_host(self, call: HostCall, frame: Frame) -> None:
+        found = call.op.run(*(self._actual(array, frame) for array in call.inputs))
+        results = found if isinstance(found, tuple) else (found,)
+        for array, result in zip(call.outputs, results, strict=True):
+            self._actual(array, frame).numpy()[...] = result.numpy()
+
+    def _actual(self, array: Array, frame: Frame) -> Array:
+        """Return what stands in a frame for an array of promised memory."""
+        real = self._bound.outside.get(id(array.storage))
+        if real is None and self._bound.locate(array.storage.address) is None:
+            return array
+        if real is None:
+            base, offset = self._find(array.storage.address)
+            nbytes = array.storage.nbytes
+            memory = (ctypes.c_uint8 * nbytes).from_address(frame.bases[base] + offset)
+            real = Storage(np.frombuffer(memory, np.uint8), nbytes)
+        return Array(real, array.layout, array.dtype)
+
+
+def _runs(calls: Iterable[Launch | HostCall]) -> "Iterable[list[Launch] | HostCall]":
+    """Give kernel calls that follow each other as one list, host calls alone."""
+    for is_native, run in groupby(calls, lambda call: isinstance(call, Launch)):
+        if is_native:
+            yield [call for call in run if isinstance(call, Launch)]
+        else:
+            yield from (call for call in run if isinstance(call, HostCall))
+
+
+def _placed(buffers: Sequence[Buffer]) -> tuple[Plan, dict[int, int]]:
+    """Return the plan of the arena, and the place in it of each buffer that lives there."""
+    inside = [b for b in buffers if b.input is None and b.output is None and b.first >= 0]
+    plan = plan_memory([Lifetime(b.storage.nbytes, b.first, b.last) for b in inside])
+    return plan, {b.number: place for b, place in zip(inside, plan.offsets, strict=True)}
+
+
+def _tabled(launches: Sequence[Launch], find: "Callable[[int], _Found]") -> _Tables:
+    words: list[NDArray] = []
+    places: list[tuple[int, int, int]] = []
+    calls: list[tuple[int, int, int]] = []
+    start = 0
+    for launch in launches:
+        given = np.frombuffer(launch.arguments, np.int64)
+        size = -(-given.size // _LINE) * _LINE
+        words.append(np.pad(given, (0, size - given.size)))
+        places += [(start + slot, *find(address)) for slot, address in launch.addresses]
+        places += [(start + slot, _ARGUMENTS, (start + to) * _WORD) for slot, to in launch.own]
+        calls.append((_address_of(launch.entry), start, launch.workers - 1))
+        start += size
+    tables = (np.concatenate(words), _rows(places), _rows(calls))
+    sizes = (len(calls), tables[0].size, len(places))
+    lies = [int(table.ctypes.data) for table in (tables[2], tables[0], tables[1])]
+    head = np.array([*sizes, *lies], np.int64)
+    assert head.size == PROGRAM_WORDS
+    return _Tables(
+        head=head,
+        tables=tables,
+        address=int(head.ctypes.data),
+        argument_bytes=int(tables[0].nbytes),
+        scratch_bytes=max(launch.scratch_bytes for launch in launches),
+        threads=max(launch.workers for launch in launches),
+    )
+
+
+def _rows(rows: Sequence[tuple[int, int, int]]) -> NDArray:
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def _address_of(entry: Any) -> int:
+    return ctypes.cast(entry, ctypes.c_void_p).value or 0
