@@ -20,8 +20,9 @@ from lamina.philox import Generator
 from lamina.version import __version__
 
 # Parts that are loaded when asked for, and names that live in one of them.
-_PARTS = ("data", "formats", "nn", "optim", "train")
+_PARTS = ("data", "formats", "graph", "nn", "optim", "train")
 _HOME = {
+    "compile": ("lamina.graph.compile", "compile"),
     "explain": ("lamina.operate.explain", "explain"),
     "get_num_threads": ("lamina.codegen.threads", "num_threads"),
     "load": ("lamina.formats", "load"),

@@ -178,7 +178,8 @@ def test_dropout_is_a_function_of_its_draw() -> None:
 def test_dropout_mask_is_made_of_the_words_of_philox() -> None:
     words = np.random.Philox(key=9, counter=[0, 0, 3, 0]).random_raw(4)
     halves = [half for w in words.tolist() for half in (w & 0xFFFFFFFF, w >> 32)]
-    kept = dropout.Dropout(0.5, 9, 3).ref(np.ones(7, np.float32)) > 0
+    numbers = np.array([9, 3], np.uint64)
+    kept = dropout.Dropout(0.5).ref(np.ones(7, np.float32), numbers) > 0
     assert kept.tolist() == [half >= 2**31 for half in halves[:7]]
 
 

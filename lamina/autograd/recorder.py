@@ -34,7 +34,7 @@ class Recorder(ABC):
 
     @abstractmethod
     def feed(self, example: NDArray, fill: Fill) -> Array:
-        """Return numbers like `example` that Python works out: `fill` writes them before each run."""
+        """Return numbers like `example`, which `fill` writes before each run."""
 
     @abstractmethod
     def keep(self, array: Array) -> None:

@@ -133,7 +133,6 @@ def _emit_fork_join(module: KernelModule, name: str, *, together: bool) -> Funct
     return handle
 
 
-
 _SEQUENCE: dict[str, Type] = {
     "block": Pointer(i64),
     "program": Pointer(i64),
@@ -174,7 +173,14 @@ def _emit_sequence(module: KernelModule, fork_join: Function) -> None:
             with k.either(helpers > 0) as (together, alone):
                 with together:
                     k.call(
-                        fork_join, block, entry, arguments, scratch, helpers, helpers_scratch, stride
+                        fork_join,
+                        block,
+                        entry,
+                        arguments,
+                        scratch,
+                        helpers,
+                        helpers_scratch,
+                        stride,
                     )
                 with alone:
                     _call(k, entry, arguments, scratch)

@@ -5,11 +5,11 @@ from outside becomes a captured value; a write into it, or into a view of anythi
 value for the whole memory, so that nodes have no effects.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Iterator, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from lamina import layout as lay
 from lamina.autograd.anomaly import callers_line
@@ -51,8 +51,8 @@ class _Memory:
 def unknown() -> Exception:
     """Return the error for who reads a value while a function is compiled."""
     return CaptureError(
-        f"{callers_line()}: the value of a tensor is needed while the function is compiled, when it "
-        "has none; use lamina.where, or compute this part outside of the compiled function"
+        f"{callers_line()}: the value of a tensor is needed while the function is compiled, when "
+        "it has none; use lamina.where, or compute this part outside of the compiled function"
     )
 
 
@@ -66,7 +66,18 @@ def symbolic(spec: Spec) -> Array:
 class Capture(Recorder):
     """Takes down what a function does; `graph` gives it as a graph."""
 
-    __slots__ = ("_born", "_captured", "_draws", "_feeds", "_memories", "guards", "inputs", "leaves", "nodes", "spent")
+    __slots__ = (
+        "_born",
+        "_captured",
+        "_draws",
+        "_feeds",
+        "_memories",
+        "guards",
+        "inputs",
+        "leaves",
+        "nodes",
+        "spent",
+    )
 
     def __init__(self) -> None:
         self.inputs: list[Value] = []
@@ -207,7 +218,8 @@ class Capture(Recorder):
         for memory in self._memories.values():
             if memory.is_outside and memory.is_written:
                 target = next(
-                    v for v, array in self._captured.items()
+                    v
+                    for v, array in self._captured.items()
                     if array.storage is memory.storage and array.layout == memory.layout
                 )
                 writes.append(Write(target, memory.value))

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 from lamina.autograd.grad_mode import state
 from lamina.autograd.recorder import Unready
@@ -15,9 +15,8 @@ from lamina.graph.capture import Capture, Feed
 from lamina.graph.ir import Graph, verify
 from lamina.graph.passes import optimise
 from lamina.graph.program import Program
-from lamina.graph.trees import Leaf, flatten, unflatten
-from lamina.layout import contiguous
-from lamina.memory import Array, Spec, allocate, of_numpy
+from lamina.graph.trees import flatten, unflatten
+from lamina.memory import Array, allocate, of_numpy
 from lamina.ops.shapes.copying import in_c_order
 from lamina.tensor import Tensor
 from lamina.tensor.core import wrap
@@ -106,7 +105,7 @@ class Compiled:
             while len(self._kept) > PROGRAMS_KEPT:
                 self._kept.popitem(last=False)
         for captured in known:
-            if all([holds() for holds in captured.guards]):
+            if all(holds() for holds in captured.guards):
                 return captured
         captured = capture(self._function, structure, tensors)
         captured.graph = optimise(captured.graph)

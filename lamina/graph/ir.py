@@ -150,7 +150,7 @@ class Graph:
 
 
 def verify(graph: Graph) -> None:
-    """Raise GraphError unless every value is made once and before it is read, as its op infers it."""
+    """Raise GraphError unless each value is made once, before it is read, as its op infers it."""
     known: set[Value] = set()
     for value in (*graph.inputs, *graph.captured):
         _require(value not in known, "an input or captured value stands twice")

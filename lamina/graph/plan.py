@@ -41,7 +41,9 @@ def plan_memory(lifetimes: Sequence[Lifetime]) -> Plan:
     """
     offsets = [0] * len(lifetimes)
     placed: list[tuple[int, int, int, int]] = []
-    by_size = sorted(range(len(lifetimes)), key=lambda n: (-lifetimes[n].nbytes, lifetimes[n].first))
+    by_size = sorted(
+        range(len(lifetimes)), key=lambda n: (-lifetimes[n].nbytes, lifetimes[n].first)
+    )
     for number in by_size:
         size, first, last = _rounded(lifetimes[number].nbytes), *lifetimes[number][1:]
         start = 0

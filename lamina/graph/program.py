@@ -142,7 +142,7 @@ class Program:
             base, offset = self._find(array.storage.address)
             nbytes = array.storage.nbytes
             memory = (ctypes.c_uint8 * nbytes).from_address(frame.bases[base] + offset)
-            real = Storage(np.frombuffer(memory, np.uint8), nbytes)
+            real = Storage(np.ctypeslib.as_array(memory), nbytes)
         return Array(real, array.layout, array.dtype)
 
 

@@ -1,6 +1,6 @@
 """Nested arguments and results: tensors taken out of lists, tuples and dicts, and put back."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 

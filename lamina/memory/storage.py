@@ -16,7 +16,7 @@ from lamina.memory.pool import pool
 
 @final
 class Promise:
-    """Stands for bytes that are not there yet: who reads them gets the error that `refuse` makes."""
+    """Stands for bytes that are not there yet: reading them raises what `refuse` makes."""
 
     __slots__ = ("refuse",)
 

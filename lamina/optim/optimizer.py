@@ -24,7 +24,6 @@ State = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str, Any]]
 
 
-
 class Optimizer(ABC):
     """Moves parameters along their gradients: `zero_grad()`, `backward()`, `step()`.
 

@@ -106,7 +106,7 @@ def _record(
         for slot in written[1:]:
             recorder.keep(slot)
         op = Formulas(formula_of(kind), dtypes)
-        moved = recorder.apply(op, [*written, grad.array, *coefficients])
+        moved: Any = recorder.apply(op, [*written, grad.array, *coefficients])
         for target, value in zip(written, moved, strict=True):
             recorder.write(target, value)
         recorder.spend_gradient(param)

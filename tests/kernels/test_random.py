@@ -13,7 +13,6 @@ from lamina.kernels import random
 from lamina.kernels.random import TILE, counted, run_random
 
 
-
 class Draw(NamedTuple):
     seed: int
     draw: int

@@ -1,8 +1,11 @@
 """What is done to a graph before it runs: functions from graph to graph, one file each."""
 
+from collections.abc import Callable
+
 from lamina.graph.ir import Graph, verify
 
-PASSES: tuple = ()
+Pass = Callable[[Graph], Graph]
+PASSES: tuple[Pass, ...] = ()
 
 
 def optimise(graph: Graph) -> Graph:

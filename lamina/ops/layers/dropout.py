@@ -36,6 +36,7 @@ class Dropout(Op):
 
     name = "dropout"
     saves = (1,)
+    promotes_from = 2
     p: float
 
     def infer(self, *inputs: Spec) -> Spec:
