@@ -224,14 +224,14 @@ def _derivatives(
 
 def _accumulate(leaf: Tracked, grad: Tensor, *, keep_graph: bool) -> None:
     grad = run_hooks(leaf.hooks or (), grad)
+    if state.recorder is not None:
+        state.recorder.note_gradient(leaf)
     if leaf.grad is not None:
         leaf.grad = leaf.grad + grad
     else:
         # A copy: the same gradient may have reached another leaf, and users write to .grad in
         # place.
         leaf.grad = grad if keep_graph else grad.detach().clone()
-    if state.recorder is not None:
-        state.recorder.note_gradient(leaf)
 
 
 def _leading_to(outputs: Sequence[Tensor], goals: set[Key]) -> set[Node]:

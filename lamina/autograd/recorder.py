@@ -42,7 +42,7 @@ class Recorder(ABC):
 
     @abstractmethod
     def note_gradient(self, leaf: Any) -> None:
-        """Hear that a gradient has arrived at `leaf`."""
+        """Hear that a gradient is about to be added to what `leaf` has."""
 
     @abstractmethod
     def spend_gradient(self, leaf: Any) -> None:

@@ -127,6 +127,12 @@ class Capture(Recorder):
         self._born.pop(id(array.storage), None)
 
     def note_gradient(self, leaf: Any) -> None:
+        before = leaf.grad
+        if before is not None and not isinstance(before.array.storage.buffer, Promise):
+            raise CaptureError(
+                f"{callers_line()}: a gradient from outside would be added to while the function is "
+                "compiled; call zero_grad() in the function, or before it"
+            )
         self.leaves[id(leaf)] = leaf
 
     def spend_gradient(self, leaf: Any) -> None:

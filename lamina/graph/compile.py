@@ -40,8 +40,7 @@ class Captured:
 def capture(function: Callable[..., Any], structure: Any, tensors: Sequence[Tensor]) -> Captured:
     """Return what `function` does to arguments of this structure, `tensors` among them.
 
-    It runs once, on tensors without values. Raises CaptureError where it needs one; gradients
-    that it leaves are put back to what they were.
+    It runs once, on tensors without values. Raises CaptureError where it needs one.
     """
     recorder = Capture()
     symbols = []
@@ -50,16 +49,19 @@ def capture(function: Callable[..., Any], structure: Any, tensors: Sequence[Tens
         symbol.requires_grad = tensor.requires_grad
         symbols.append(symbol)
     found: list[Tensor] = []
-    with recorder.recording():
-        args, kwargs = unflatten(structure, symbols)
-        result = function(*args, **kwargs)
-        shape_of_result = flatten(result, found)
     leaves = []
-    for leaf in recorder.leaves.values():
-        if id(leaf) not in recorder.spent and leaf.grad is not None:
-            leaves.append(leaf)
-            found.append(leaf.grad)
-        leaf.grad = None
+    try:
+        with recorder.recording():
+            args, kwargs = unflatten(structure, symbols)
+            result = function(*args, **kwargs)
+            shape_of_result = flatten(result, found)
+        for leaf in recorder.leaves.values():
+            if id(leaf) not in recorder.spent and leaf.grad is not None:
+                leaves.append(leaf)
+                found.append(leaf.grad)
+    finally:
+        for leaf in recorder.leaves.values():
+            leaf.grad = None
     graph = recorder.graph([tensor.array for tensor in found])
     verify(graph)
     return Captured(graph, recorder.feeds, recorder.guards, shape_of_result, leaves)

@@ -57,9 +57,12 @@ def _told_apart(
     for param in params:
         names = {*optimizer.slots(group), MASTER}
         before = optimizer.rule(group, _copied(optimizer.state[param], names))
+        missing = names - optimizer.state[param].keys()
         optimizer.slots_of(group, param)
         after = optimizer.rule(group, _copied(optimizer.state[param], names))
         if without_coefficients(before)[0] != without_coefficients(after)[0]:
+            for name in missing & optimizer.state[param].keys():
+                del optimizer.state[param][name]
             raise Unready
         formula, numbers = without_coefficients(after)
         key = (formula, tuple(numbers), computed_in(param.dtype))

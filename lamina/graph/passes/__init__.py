@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 
-from lamina.graph.ir import Graph, verify
+from lamina.graph import ir
 
-Pass = Callable[[Graph], Graph]
+__all__ = ["PASSES", "Pass", "optimise"]
+
+Pass = Callable[[ir.Graph], ir.Graph]
 PASSES: tuple[Pass, ...] = ()
 
 
-def optimise(graph: Graph) -> Graph:
+def optimise(graph: ir.Graph) -> ir.Graph:
     """Return a graph that does the same with less work."""
     for improve in PASSES:
         graph = improve(graph)
-        verify(graph)
+        ir.verify(graph)
     return graph
