@@ -130,8 +130,8 @@ class Capture(Recorder):
         before = leaf.grad
         if before is not None and not isinstance(before.array.storage.buffer, Promise):
             raise CaptureError(
-                f"{callers_line()}: a gradient from outside would be added to while the function is "
-                "compiled; call zero_grad() in the function, or before it"
+                f"{callers_line()}: a gradient from outside would be added to while the function "
+                "is compiled; call zero_grad() in the function, or before it"
             )
         self.leaves[id(leaf)] = leaf
 
