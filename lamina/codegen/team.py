@@ -133,30 +133,26 @@ def _emit_fork_join(module: KernelModule, name: str, *, together: bool) -> Funct
     return handle
 
 
-_SEQUENCE: dict[str, Type] = {
-    "block": Pointer(i64),
-    "program": Pointer(i64),
-    "bases": Pointer(i64),
-    "scratch": i64,
-    "helpers_scratch": i64,
-    "stride": i64,
-}
-# The head of a program: how many calls, words of arguments and addresses among those, then where
-# each of the three tables lies.
+# A run begins with the block of the team, the program, scratch memory of this thread and of its
+# helpers, and the stride of theirs; then come the bases that addresses are counted from.
+RUN_WORDS = 5
+# A program: how many calls, words of arguments and addresses among those, then where each of the
+# three tables lies.
 PROGRAM_WORDS = 6
 _CALLS, _WORDS, _PLACES_FILLED, _CALL_TABLE, _WORD_TABLE, _PLACE_TABLE = range(PROGRAM_WORDS)
 
 
 def _emit_sequence(module: KernelModule, fork_join: Function) -> None:
-    """Define `sequence`: make the calls of a program one after the other.
+    """Define `sequence(run)`: make the calls of a program one after the other.
 
-    `bases` are addresses; the first is that of memory for the arguments. They are copied there
-    from the table of words, addresses are put in, each a row (word, base, offset), and then each
-    row (entry, first word of its arguments, helpers) of the table of calls is called.
+    The first base is the address of memory for the arguments. They are copied there from the table
+    of words, addresses are put in, each a row (word, base, offset), and then each row (entry, first
+    word of its arguments, helpers) of the table of calls is called.
     """
-    with module.function("sequence", _SEQUENCE) as (
-        k, block, program, bases, scratch, helpers_scratch, stride,
-    ):  # fmt: skip
+    with module.function("sequence", {"run": Pointer(i64)}) as (k, run):
+        block, program = k.pointer_at(run[0], i64), k.pointer_at(run[1], i64)
+        scratch, helpers_scratch, stride = run[2], run[3], run[4]
+        bases = run + RUN_WORDS
         words = k.pointer_at(bases[0], i64)
         given = k.pointer_at(program[_WORD_TABLE], i64)
         lanes = k.target.lanes(i64)
@@ -172,16 +168,8 @@ def _emit_sequence(module: KernelModule, fork_join: Function) -> None:
             entry, arguments, helpers = row[0], bases[0] + row[1] * 8, row[2]
             with k.either(helpers > 0) as (together, alone):
                 with together:
-                    k.call(
-                        fork_join,
-                        block,
-                        entry,
-                        arguments,
-                        scratch,
-                        helpers,
-                        helpers_scratch,
-                        stride,
-                    )
+                    job = (entry, arguments, scratch, helpers, helpers_scratch, stride)
+                    k.call(fork_join, block, *job)
                 with alone:
                     _call(k, entry, arguments, scratch)
 

@@ -26,6 +26,8 @@ from lamina.config import settings
 from lamina.errors import ArgumentError
 
 _ALIGN = 64
+# Words of a run that the team fills in.
+_TEAM, _HELPERS_SCRATCH, _STRIDE = 0, 3, 4
 
 
 class _Memory:
@@ -72,8 +74,7 @@ class _Native:
         job = (address, address, address, address, number, address, number)
         self.fork_join = ctypes.CFUNCTYPE(None, *job)(_address("fork_join"))
         self.fork_join_all = ctypes.CFUNCTYPE(None, *job)(_address("fork_join_all"))
-        sequence = (address, address, address, address, address, number)
-        self.sequence = ctypes.CFUNCTYPE(None, *sequence)(_address("sequence"))
+        self.sequence = ctypes.CFUNCTYPE(None, address)(_address("sequence"))
         self.resize = ctypes.CFUNCTYPE(None, address, number, number)(_address("resize"))
         self.park = _address("park")
 
@@ -119,12 +120,14 @@ class Team:
         memory, stride = shared.memory.address, shared.stride
         call(self._block.address, entry, arguments, own, helpers, memory, stride)
 
-    def sequence(self, program: int, bases: int, scratch_bytes: int, *, threads: int) -> None:
-        """Make the calls of `program`, each on this thread and as many workers as it says."""
-        own = _scratch.reserve(scratch_bytes)
-        shared = self._prepared(max(0, min(threads, self.size) - 1), scratch_bytes)
-        memory, stride = shared.memory.address, shared.stride
-        _native().sequence(self._block.address, program, bases, own, memory, stride)
+    def sequence(self, run: "ctypes.Array[ctypes.c_int64]", threads: int, nbytes: int) -> None:
+        """Make the calls of a run, each on this thread and as many workers as it says."""
+        helpers = min(threads, self.size) - 1
+        # Held until the call is over: another thread may make the team's memory larger.
+        shared = self._prepared(helpers, nbytes) if helpers > 0 else self._scratch
+        run[_TEAM] = self._block.address
+        run[_HELPERS_SCRATCH], run[_STRIDE] = shared.memory.address, shared.stride
+        _native().sequence(ctypes.addressof(run))
 
     def _prepared(self, helpers: int, scratch_bytes: int) -> _HelpersScratch:
         """Return scratch for the helpers, who are there."""
@@ -255,13 +258,15 @@ def run(
     _team.run(entry, arguments, scratch_bytes, threads=threads, together=together)
 
 
-def sequence(program: int, bases: int, scratch_bytes: int, *, threads: int) -> None:
-    """Make the calls of a program (see `team.PROGRAM_WORDS`) and return when all are done.
+def sequence(run: "ctypes.Array[ctypes.c_int64]", *, threads: int, scratch_bytes: int) -> None:
+    """Make the calls of a program and return when all are done.
 
-    `threads` is how many the call with the most of them wants, `scratch_bytes` the most memory that
-    one of them needs.
+    `run` begins with `RUN_WORDS` words, of which the second is the address of the program, the
+    third that of scratch memory for this thread, and the others are filled in here (see
+    `codegen.team`). `threads` is how many the call with the most of them wants, `scratch_bytes` the
+    most that one of them needs.
     """
-    _team.sequence(program, bases, scratch_bytes, threads=threads)
+    _team.sequence(run, threads, scratch_bytes)
 
 
 def workspace(size: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from lamina.codegen import threads
-from lamina.codegen.team import PROGRAM_WORDS
+from lamina.codegen.team import PROGRAM_WORDS, RUN_WORDS
 from lamina.graph.bind import Bound, Buffer, HostCall
 from lamina.graph.plan import Lifetime, Plan, plan_memory
 from lamina.kernels.launch import Launch
@@ -25,6 +25,7 @@ _WORD = 8
 # Arguments of different calls lie on different cache lines; in words.
 _LINE = 8
 _ARGUMENTS, _ARENA, _OUTSIDE, _GIVEN = range(4)
+_PROGRAM_AT, _SCRATCH_AT, _GIVEN_AT = 1, 2, RUN_WORDS + _GIVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,12 @@ class _Tables:
 
 
 class Frame(NamedTuple):
-    """Memory of one run."""
+    """Memory of one run: what `codegen.team` calls a run, and what its words point to."""
 
+    run: Any
     arguments: Storage
     arena: Storage
-    bases: Any
-    bases_address: int
+    scratch: Storage
 
 
 class _Found(NamedTuple):
@@ -65,8 +66,6 @@ class Program:
         self.outputs = tuple(bound.outputs)
         self.plan, self._offsets = _placed(bound.buffers)
         self._parts = [self._part(calls) for calls in _runs(bound.calls)]
-        tables = [part for part in self._parts if isinstance(part, _Tables)]
-        self._argument_bytes = max((part.argument_bytes for part in tables), default=0)
         self._frames: list[Frame] = []
         self._storages = tuple({id(s): s for s in bound.folded}.values())
         self._versions = self._versions_now()
@@ -96,22 +95,26 @@ class Program:
         except IndexError:
             frame = self._frame(len(addresses))
         try:
-            frame.bases[_GIVEN:] = addresses
+            run = frame.run
+            run[_GIVEN_AT:] = addresses
             for part in self._parts:
                 if isinstance(part, _Tables):
-                    threads.sequence(
-                        part.address, frame.bases_address, part.scratch_bytes, threads=part.threads
-                    )
+                    run[_PROGRAM_AT] = part.address
+                    threads.sequence(run, threads=part.threads, scratch_bytes=part.scratch_bytes)
                 else:
                     self._call_host(part, frame)
         finally:
             self._frames.append(frame)
 
     def _frame(self, given: int) -> Frame:
-        arguments, arena = allocate(self._argument_bytes), allocate(self.plan.nbytes)
-        bases = (ctypes.c_int64 * (_GIVEN + given))()
-        bases[_ARGUMENTS], bases[_ARENA] = arguments.address, arena.address
-        return Frame(arguments, arena, bases, ctypes.addressof(bases))
+        tables = [part for part in self._parts if isinstance(part, _Tables)]
+        arguments = allocate(max((part.argument_bytes for part in tables), default=0))
+        scratch = allocate(max((part.scratch_bytes for part in tables), default=0))
+        arena = allocate(self.plan.nbytes)
+        run = (ctypes.c_int64 * (_GIVEN_AT + given))()
+        run[_SCRATCH_AT] = scratch.address
+        run[RUN_WORDS + _ARGUMENTS], run[RUN_WORDS + _ARENA] = arguments.address, arena.address
+        return Frame(run, arguments, arena, scratch)
 
     def _find(self, address: int) -> _Found:
         located = self._bound.locate(address)
@@ -141,7 +144,7 @@ class Program:
         if real is None:
             base, offset = self._find(array.storage.address)
             nbytes = array.storage.nbytes
-            memory = (ctypes.c_uint8 * nbytes).from_address(frame.bases[base] + offset)
+            memory = (ctypes.c_uint8 * nbytes).from_address(frame.run[RUN_WORDS + base] + offset)
             real = Storage(np.ctypeslib.as_array(memory), nbytes)
         return Array(real, array.layout, array.dtype)
 

@@ -7,7 +7,7 @@ import lamina
 import lamina.nn.functional as F
 from lamina import nn, optim
 from lamina.errors import CaptureError
-from lamina.graph.compile import capture
+from lamina.graph.captured import capture
 from lamina.graph.interpret import carry_out
 from lamina.graph.trees import flatten
 
