@@ -22,6 +22,7 @@ from lamina.version import __version__
 # Parts that are loaded when asked for, and names that live in one of them.
 _PARTS = ("data", "formats", "graph", "nn", "optim", "train")
 _HOME = {
+    "Dim": ("lamina.graph.dims", "Dim"),
     "compile": ("lamina.graph.compile", "compile"),
     "explain": ("lamina.operate.explain", "explain"),
     "get_num_threads": ("lamina.codegen.threads", "num_threads"),

@@ -98,3 +98,7 @@ class GuardError(LaminaError, ValueError):
 
 class MissingExtraError(LaminaError, ImportError):
     """An optional package is needed and absent; names the extra that installs it."""
+
+
+class FallbackWarning(UserWarning):
+    """A compiled program runs an op by its reference in Python, because it has no kernel."""

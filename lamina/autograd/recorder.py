@@ -5,7 +5,7 @@ The tape and the tensors know a recorder only by this face.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
 from lamina.memory import Array
 from lamina.memory.array import NDArray
@@ -19,6 +19,20 @@ class Unready(Exception):
     """What is done now differs from what will be done in all later runs: run it once as it is."""
 
 
+class Changed(Exception):
+    """What was taken down is no longer what would be done."""
+
+
+@final
+class Changes:
+    """Counts what may break a guard: a mode, a part of a module, an option that was set."""
+
+    count = 0
+
+
+changes = Changes()
+
+
 class Recorder(ABC):
     """Takes down what a function does to arrays."""
 
@@ -27,6 +41,10 @@ class Recorder(ABC):
     @abstractmethod
     def apply(self, op: Op, inputs: Sequence[Array]) -> Arrays:
         """Return what stands for the output of `op`."""
+
+    @abstractmethod
+    def meet(self, tensors: Sequence[Any]) -> None:
+        """Hear which tensors an op is about to be applied to."""
 
     @abstractmethod
     def write(self, target: Array, value: Array) -> None:
@@ -50,4 +68,4 @@ class Recorder(ABC):
 
     @abstractmethod
     def guard(self, holds: Callable[[], bool]) -> None:
-        """Let what is recorded stand only while `holds()`."""
+        """Let what is recorded stand only while `holds()`; it is asked when `changes` moved on."""

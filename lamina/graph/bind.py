@@ -6,13 +6,14 @@ inputs are constants run now. A node that needs values, because it has no kernel
 back into Python.
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
 from lamina import layout as lay
-from lamina.codegen.target import compiles_here
-from lamina.errors import LaminaError
+from lamina.errors import FallbackWarning, LaminaError
+from lamina.graph.constants import Constants, Known, Shared
 from lamina.graph.ir import Graph, Node, Value
 from lamina.kernels.launch import Launch, noting
 from lamina.memory import Array, Promise, Spec, Storage, allocating
@@ -66,10 +67,11 @@ class Bound:
     calls: list[Launch | HostCall] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     outputs: list[Array] = field(default_factory=list)
-    # Constants whose values went into what was computed ahead.
-    folded: list[Storage] = field(default_factory=list)
     # Memory that stands for captured storage, by identity, and that storage.
     outside: dict[int, Storage] = field(default_factory=dict)
+    # What was computed ahead, and read by a call.
+    known: list[Known] = field(default_factory=list)
+    # Memory from outside that calls read where it is.
     keeps: list[Array] = field(default_factory=list)
 
     def locate(self, address: int) -> tuple[Buffer, int] | None:
@@ -80,18 +82,21 @@ class Bound:
         return self.buffers[number], place - _START
 
 
-def bind(graph: Graph, inputs: Sequence[Array | None] = ()) -> Bound:
-    """Return the calls that carry `graph` out, for inputs in C order."""
-    return _Binder(graph).bound()
+def bind(graph: Graph, shared: Shared | None = None) -> Bound:
+    """Return the calls that carry `graph` out, for inputs in C order.
+
+    What is computed ahead is looked for in `shared`, and put there.
+    """
+    return _Binder(graph, Shared() if shared is None else shared).bound()
 
 
 @final
 class _Binder:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, shared: Shared) -> None:
         self._graph = graph
         self._bound = Bound()
         self._held: dict[Value, Array] = {}
-        self._constant: set[Value] = set(graph.constants) if compiles_here() else set()
+        self._constants = Constants(graph, shared)
         self._targets = {w.value: w.target for w in graph.writes}
         self._last_reads = _last_reads(graph)
         self._outside: dict[int, Storage] = {}
@@ -103,12 +108,14 @@ class _Binder:
             self._buffer(array).input = place
             self._held[value] = array
         for value, array in self._graph.captured.items():
-            self._held[value] = array if value in self._constant else self._unread(array)
+            if value not in self._constants:
+                self._held[value] = self._unread(array)
         for place, node in enumerate(self._graph.nodes):
-            self._run(place, node)
+            if not all(x in self._constants for x in node.inputs):
+                self._run(place, node)
         self._write()
         self._give()
-        self._bound.keeps += [a for v, a in self._held.items() if v in self._constant]
+        self._bound.known += self._constants.used.values()
         for number, call in enumerate(self._bound.calls):
             for buffer in self._touched(call):
                 buffer.touch(number)
@@ -146,21 +153,18 @@ class _Binder:
     def _is_promised(self, array: Array) -> bool:
         return array.storage.address >= _FIRST
 
+    def _array(self, value: Value) -> Array:
+        """Return the array that a value is, computed now if it is a constant."""
+        if value in self._held:
+            return self._held[value]
+        array = self._held[value] = self._constants.array(value)
+        self._bound.keeps.append(array)
+        return array
+
     def _run(self, place: int, node: Node) -> None:
-        arrays = [self._held[x] for x in node.inputs]
-        if all(x in self._constant for x in node.inputs):
-            self._fold(node, arrays)
-            return
+        arrays = [self._array(x) for x in node.inputs]
         outputs = self._noted(place, node, arrays)
         self._held.update(zip(node.outputs, outputs, strict=True))
-
-    def _fold(self, node: Node, arrays: list[Array]) -> None:
-        found = node.op.run(*arrays)
-        outputs = found if isinstance(found, tuple) else (found,)
-        self._held.update(zip(node.outputs, outputs, strict=True))
-        self._constant.update(node.outputs)
-        if not isinstance(node.op, View):
-            self._bound.folded += [array.storage for array in arrays]
 
     def _noted(self, place: int, node: Node, arrays: list[Array]) -> Sequence[Array]:
         calls = self._bound.calls
@@ -177,6 +181,7 @@ class _Binder:
                     outputs = found if isinstance(found, tuple) else (found,)
             calls += launches
         except _NeedsValues:
+            _warn_once(node.op.name)
             outputs = [self._promised(value.spec) for value in node.outputs]
             calls.append(HostCall(node.op, tuple(arrays), tuple(outputs)))
         return outputs
@@ -202,7 +207,7 @@ class _Binder:
         """
         moves: list[tuple[Array, Array]] = []
         for write in self._graph.writes:
-            source, target = self._held[write.value], self._held[write.target]
+            source, target = self._array(write.value), self._held[write.target]
             if source.storage is target.storage and source.layout == target.layout:
                 continue
             moves.append((target, source))
@@ -215,7 +220,7 @@ class _Binder:
         """Put outputs where the caller will find them."""
         given: set[int] = set()
         for place, value in enumerate(self._graph.outputs):
-            array = self._held[value]
+            array = self._array(value)
             buffer = self._buffer(array) if self._is_promised(array) else None
             is_whole = array.layout.is_contiguous and array.layout.offset == 0
             is_own = buffer is not None and buffer.input is None and buffer.number not in given
@@ -247,6 +252,20 @@ class _Binder:
             addresses = [array.storage.address for array in (*call.inputs, *call.outputs)]
         found = (self._bound.locate(address) for address in addresses)
         return [pair[0] for pair in found if pair is not None]
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(name: str) -> None:
+    if name not in _warned:
+        _warned.add(name)
+        warnings.warn(
+            f"{name} has no native form for its operands: the program calls back into Python for "
+            "it at each run; lamina.explain(..., stage='calls') shows where",
+            FallbackWarning,
+            stacklevel=2,
+        )
 
 
 def spec_bytes(spec: Spec) -> int:

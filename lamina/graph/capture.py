@@ -75,6 +75,7 @@ class Capture(Recorder):
         "guards",
         "inputs",
         "leaves",
+        "met",
         "nodes",
         "spent",
     )
@@ -85,6 +86,7 @@ class Capture(Recorder):
         self.guards: list[Callable[[], bool]] = []
         self.leaves: dict[int, Any] = {}
         self.spent: set[int] = set()
+        self.met: dict[int, Any] = {}
         self._captured: dict[Value, Array] = {}
         self._feeds: list[Feed] = []
         self._memories: dict[int, _Memory] = {}
@@ -140,6 +142,12 @@ class Capture(Recorder):
 
     def guard(self, holds: Callable[[], bool]) -> None:
         self.guards.append(holds)
+
+    def meet(self, tensors: Sequence[Any]) -> None:
+        for tensor in tensors:
+            buffer = tensor.array.storage.buffer
+            if tensor.base is None and not isinstance(buffer, Promise):
+                self.met[id(tensor)] = tensor
 
     def apply(self, op: Op, inputs: Sequence[Array]) -> Arrays:
         node = Node.of(op, *map(self.read, inputs))

@@ -1,15 +1,18 @@
 """`lamina.compile`: functions and modules that run as programs."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, final
+from typing import Any, final, overload
 
 from lamina.autograd.grad_mode import state
-from lamina.autograd.recorder import Unready
+from lamina.autograd.recorder import Changed, Unready
 from lamina.codegen import threads
 from lamina.config import settings
+from lamina.errors import ArgumentError
 from lamina.graph.captured import capture
+from lamina.graph.constants import Shared
+from lamina.graph.dims import Declared, Dynamic
 from lamina.graph.ir import Graph
 from lamina.graph.passes import optimise
 from lamina.graph.ready import Ready
@@ -21,54 +24,144 @@ PROGRAMS_KEPT = 256
 
 @final
 class Compiled:
-    """A function that runs as a program; made by `lamina.compile`."""
+    """A function or module that runs as a program; made by `lamina.compile`.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    Attributes that it does not have are those of the function or module itself.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, dynamic: Dynamic | None, check: bool
+    ) -> None:
         self._function = function
+        self._declared = Declared(function, dynamic) if dynamic else None
+        self._check = check
         self._kept: OrderedDict[Any, list[Ready]] = OrderedDict()
         self._last: Ready | None = None
+        self._shared = Shared()
         update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns."""
         last = self._last
-        if last is not None and not kwargs and last.takes(args):
-            return last.run(args)
+        try:
+            if last is not None and not kwargs and last.takes(args):
+                return last.run(args)
+            return self._call(args, kwargs)
+        except Changed:
+            # An option of an optimiser: nothing has run yet.
+            self._forget()
+            return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not settings.compiles or state.recorder is not None:
             return self._function(*args, **kwargs)
         tensors: list[Tensor] = []
-        structure = flatten((args, kwargs), tensors)
         try:
-            ready = self.ready(structure, tensors)
+            ready = self.ready(args, kwargs, tensors)
         except Unready:
             return self._function(*args, **kwargs)
-        self._last = ready if ready.is_plain else None
+        if self._last is not None and self._last is not ready:
+            self._last.program.release()
+        self._last = ready
         return ready.run(tensors)
+
+    def _forget(self) -> None:
+        """Drop all programs."""
+        self._kept.clear()
+        self._last = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+    def into(self, out: Any, *args: Any, **kwargs: Any) -> Any:
+        """Write what the function returns to the tensors of `out`, and return that.
+
+        `out` has the structure of the result: contiguous tensors of its shapes and dtypes, which
+        share no memory with anything that the program reads. Raises GuardError where it has not;
+        nothing has been written then.
+        """
+        tensors: list[Tensor] = []
+        return self.ready(args, kwargs, tensors).run_into(out, tensors)
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """Return the graph that runs for such arguments."""
-        tensors: list[Tensor] = []
-        structure = flatten((args, kwargs), tensors)
-        return self.ready(structure, tensors).captured.graph
+        return self.ready(args, kwargs, []).captured.graph
 
-    def ready(self, structure: Any, tensors: Sequence[Tensor]) -> Ready:
-        """Return what runs for arguments of this structure, made now if it has to be."""
+    def ready(self, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]) -> Ready:
+        """Return what runs for such arguments, made now if it has to be.
+
+        The tensors among them are added to `tensors`.
+        """
+        structure = flatten((args, kwargs), tensors)
         kinds = tuple([(t.array.layout, t.array.dtype, t.requires_grad) for t in tensors])
         key = (structure, kinds, state.grad_enabled, threads.num_threads())
         known = self._kept.get(key)
         if known is None:
+            if self._declared is not None:
+                self._declared.check(args, kwargs)
             known = self._kept[key] = []
             while len(self._kept) > PROGRAMS_KEPT:
                 self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
         for ready in known:
             if ready.stands():
                 return ready
         captured = capture(self._function, structure, tensors)
+        if self._check:
+            captured = captured.checked()
         captured = captured.with_graph(optimise(captured.graph))
-        known.append(Ready(captured, structure, tensors))
+        known.append(Ready(captured, structure, tensors, self._shared))
+        del known[:-_VARIANTS_KEPT]
         return known[-1]
 
 
-def compile(function: Callable[..., Any]) -> Compiled:
-    """Return `function`, running as one program."""
-    return Compiled(function)
+# Programs for the same arguments whose guards differ: a mode of a module, an option.
+_VARIANTS_KEPT = 8
+
+
+@overload
+def compile(
+    function: Callable[..., Any], *, dynamic: Dynamic | None = None, check: bool = False
+) -> Compiled: ...
+
+
+@overload
+def compile(
+    function: None = None, *, dynamic: Dynamic | None = None, check: bool = False
+) -> Callable[[Callable[..., Any]], Compiled]: ...
+
+
+def compile(
+    function: Callable[..., Any] | None = None,
+    *,
+    dynamic: Dynamic | None = None,
+    check: bool = False,
+) -> Any:
+    """Return `function`, or a module, running as one program: a native call for all that it does.
+
+    The first call with arguments of new shapes, dtypes or plain values takes the function down: it
+    runs once on tensors without values. Derivatives, clipping, optimiser steps, dropout and
+    running statistics become part of the program; other Python code runs that once alone. Tensors
+    from outside are read and written where they are. Results have the bits of the function itself,
+    but for batch norms folded into weights.
+
+    `dynamic` declares sizes that differ from call to call, `{"x": {0: Dim("batch", max=64)}}`: each
+    is planned when it comes, without compiling machine code again, and GuardError is raised for
+    one outside. With `check`, a NaN or infinity in what the program would give or write is an
+    AnomalyError, and nothing has been written. CaptureError names the line that needs the value of
+    a tensor. LAMINA_COMPILE=0 runs everything eagerly.
+
+    >>> @compile
+    ... def f(x):
+    ...     return (x * x).sum()
+    >>> f(lamina.tensor([1.0, 2.0]))
+    Tensor(5.)
+    """
+    if function is None:
+        return lambda given: Compiled(given, dynamic=dynamic, check=check)
+    if not callable(function):
+        raise ArgumentError(
+            f"compile: {type(function).__name__} given; expected a function or a module"
+        )
+    return Compiled(function, dynamic=dynamic, check=check)

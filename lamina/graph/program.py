@@ -67,7 +67,8 @@ class Program:
         self.plan, self._offsets = _placed(bound.buffers)
         self._parts = [self._part(calls) for calls in _runs(bound.calls)]
         self._frames: list[Frame] = []
-        self._storages = tuple({id(s): s for s in bound.folded}.values())
+        sources = {id(s): s for known in bound.known for s in known.sources}
+        self._sources = tuple(sources.values())
         self._versions = self._versions_now()
 
     @property
@@ -86,7 +87,7 @@ class Program:
         return self._versions_now() == self._versions
 
     def _versions_now(self) -> list[int]:
-        return [storage.version for storage in self._storages]
+        return [storage.version for storage in self._sources]
 
     def run(self, addresses: Sequence[int]) -> None:
         """Make all calls; `addresses` are those of the inputs, then of the outputs."""
@@ -105,6 +106,10 @@ class Program:
                     self._call_host(part, frame)
         finally:
             self._frames.append(frame)
+
+    def release(self) -> None:
+        """Give the memory of runs back to the pool; the next run takes some anew."""
+        self._frames.clear()
 
     def _frame(self, given: int) -> Frame:
         tables = [part for part in self._parts if isinstance(part, _Tables)]

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from lamina import dtypes
 from lamina.autograd.grad_mode import state
 from lamina.autograd.hook_handle import HookHandle
+from lamina.autograd.recorder import changes
 from lamina.dtypes import DType
 from lamina.errors import ArgumentError, DTypeError, StateError
 from lamina.nn.hooks import Entry, Hook, Hooks, enter
@@ -57,22 +58,32 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return `forward` of the arguments, with the registered hooks around it."""
         if state.recorder is not None:
-            mode = self.training
-            state.recorder.guard(lambda: self.training == mode)
+            state.recorder.guard(self._as_it_is())
         if self._hooks is None:
             return self.forward(*args, **kwargs)
         return self._hooks.call(self, args, kwargs)
+
+    def _as_it_is(self) -> Callable[[], bool]:
+        """Return whether mode and parts are what they are now, as a function to ask later."""
+        mode, parts = self.training, {name: self.__dict__[name] for name in self._roles}
+        return lambda: (
+            self.training == mode
+            and self._roles.keys() == parts.keys()
+            and all(self.__dict__[name] is part for name, part in parts.items())
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         role = _role_of(value)
         roles = self.__dict__.get("_roles")
         if role is None and (roles is None or name not in roles):
+            changes.count += name == "training"
             object.__setattr__(self, name, value)
             return
         if roles is None:
             raise ArgumentError(
                 f"{type(self).__name__} assigns {name!r} before super().__init__(); call that first"
             )
+        changes.count += 1
         if role is not None:
             roles[name] = role
         elif value is not None:
@@ -80,6 +91,7 @@ class Module:
         self.__dict__[name] = value
 
     def __delattr__(self, name: str) -> None:
+        changes.count += 1
         object.__delattr__(self, name)
         self._roles.pop(name, None)
 
@@ -289,6 +301,7 @@ class Module:
         for tensor in (*self.parameters(), *self.buffers()):
             for held in (tensor, tensor.grad):
                 if held is not None and held.dtype.is_floating_point:
+                    changes.count += 1
                     held.array = cast(held.detach(), dtype).array
 
     def float(self) -> Self:

@@ -10,6 +10,7 @@ import numpy as np
 from lamina import dtypes
 from lamina.autograd import enable_grad
 from lamina.autograd.grad_mode import state as autograd_state
+from lamina.autograd.recorder import changes
 from lamina.errors import ArgumentError, DTypeError, GradientError, LayoutError, ShapeError
 from lamina.memory import full
 from lamina.optim.options import check_options
@@ -141,6 +142,7 @@ class Optimizer(ABC):
             entries = [param for _, param in entries]
         group = {**self.defaults, **{name: _plain(value) for name, value in given.items()}}
         self._check_group(group, entries)
+        changes.count += 1
         self.param_groups.append({**group, "params": entries})
 
     def _check_group(self, group: Group, params: list[Any]) -> None:
@@ -193,6 +195,7 @@ class Optimizer(ABC):
         groups, state = read_state(self._name, state_dict, self.param_groups, self.defaults)
         for group in groups:
             check_options(self._name, group)
+        changes.count += 1
         self.param_groups = groups
         self.state = defaultdict(dict, state)
 

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from lamina.autograd.recorder import Recorder, Unready
-from lamina.errors import GuardError
+from lamina.autograd.recorder import Changed, Recorder, Unready
 from lamina.memory import pooled
 from lamina.memory.array import NDArray
 from lamina.ops.formulas import Formulas
@@ -42,8 +41,16 @@ class _Alike(NamedTuple):
 
 def record_step(optimizer: Stepping, recorder: Recorder) -> None:
     """Take down one step of all parameters that have a gradient."""
-    groups, states = optimizer.param_groups, optimizer.state
-    recorder.guard(lambda: optimizer.param_groups is groups and optimizer.state is states)
+    groups, states, count = (
+        optimizer.param_groups,
+        optimizer.state,
+        len(optimizer.param_groups),
+    )
+    recorder.guard(
+        lambda: (
+            optimizer.param_groups is groups and len(groups) == count and optimizer.state is states
+        )
+    )
     for group in groups:
         params = [param for param in group["params"] if param.grad is not None]
         for alike, numbers in _told_apart(optimizer, group, params):
@@ -92,7 +99,7 @@ def _record(
         formula, values = without_coefficients(optimizer.rule(group, states[0]))
         if formula != alike.formula:
             undo()
-            raise GuardError("an option of the optimiser changed its formula; compile it again")
+            raise Changed
         target[:] = values
         _follow(states, names)
         return undo

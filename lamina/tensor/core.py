@@ -102,8 +102,11 @@ class Tensor(
         """Return `op` of `inputs`: dtypes made equal, run now, recorded if a gradient may come."""
         tensors = prepare(op, inputs)
         arrays = [t.array for t in tensors]
-        recorder = state.recorder
-        result = op.run(*arrays) if recorder is None else recorder.apply(op, arrays)
+        if state.recorder is None:
+            result = op.run(*arrays)
+        else:
+            state.recorder.meet(tensors)
+            result = state.recorder.apply(op, arrays)
         outputs = tuple(map(wrap, result)) if isinstance(result, tuple) else (wrap(result),)
         if state.grad_enabled and op.differentiable and any(t.requires_grad for t in tensors):
             node = record(op, tensors, outputs)

@@ -1,15 +1,19 @@
 """Compiled functions: the bits of eager ones, values and gradients, call after call."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 import lamina
 import lamina.nn.functional as F
 from lamina import nn, optim
-from lamina.errors import CaptureError
+from lamina.errors import AnomalyError, ArgumentError, CaptureError, GuardError
 from lamina.graph.captured import capture
 from lamina.graph.interpret import carry_out
 from lamina.graph.trees import flatten
+
+pytestmark = pytest.mark.filterwarnings("ignore::lamina.errors.FallbackWarning")
 
 
 def same(a, b):
@@ -90,6 +94,21 @@ def test_a_schedule_reaches_the_program():
         losses.append((last, model))
     same(losses[0][0], losses[1][0])
     for a, b in zip(losses[0][1].parameters(), losses[1][1].parameters(), strict=True):
+        same(a, b)
+
+
+def test_an_option_that_changes_the_formula_is_followed():
+    found = []
+    for compiles in (False, True):
+        model, optimizer, step = trainer(OPTIMIZERS["adam"])
+        run = lamina.compile(step) if compiles else step
+        run(*batch())
+        optimizer.param_groups[0]["weight_decay"] = 0.1
+        run(*batch())
+        optimizer.load_state_dict(optimizer.state_dict())
+        run(*batch())
+        found.append(model.state_dict())
+    for a, b in zip(found[0].values(), found[1].values(), strict=True):
         same(a, b)
 
 
@@ -217,3 +236,101 @@ def test_threads_change_no_bit():
         run = lamina.compile(step)
         found.append([run(*batch(16)).detach().numpy().tobytes() for _ in range(3)])
     assert all(one == found[0] for one in found)
+
+
+def test_declared_sizes():
+    batch = lamina.Dim("batch", max=8)
+    model = network().eval()
+    run = lamina.compile(model, dynamic={"x": {0: batch}})
+    x = lamina.randn(9, 2, 6, 6)
+    for size in (8, 3, 1):
+        same(run(x[:size]), model(x[:size]))
+    with pytest.raises(GuardError, match="size 9; batch was declared from 1 to 8"):
+        run(x)
+    both = lamina.compile(lambda a, b: a + b, dynamic={"a": {0: batch}, "b": {0: batch}})
+    with pytest.raises(GuardError, match=r"size 1, and .* has 2"):
+        both(lamina.ones(2), lamina.ones(1))
+    with pytest.raises(ArgumentError, match="no argument 'c'"):
+        lamina.compile(lambda a: a, dynamic={"c": {0: batch}})
+    with pytest.raises(ArgumentError, match="0 ≤ min ≤ max"):
+        lamina.Dim("n", min=3, max=2)
+
+
+def test_checked_programs_write_nothing_that_is_not_finite():
+    state = lamina.zeros(2)
+
+    @lamina.compile(check=True)
+    def run(x):
+        state.add_(1.0 / x)
+        return state.sum()
+
+    run(lamina.tensor([1.0, 2.0]))
+    assert state.tolist() == [1.0, 0.5]
+    for bad in ([1.0, 0.0], [float("nan"), 1.0]):
+        with pytest.raises(AnomalyError, match="nothing was written"):
+            run(lamina.tensor(bad))
+        assert state.tolist() == [1.0, 0.5]
+
+
+def test_outputs_into_given_tensors():
+    model = network().eval()
+    run = lamina.compile(model)
+    x, _ = batch()
+    out = lamina.empty(4, 7)
+    with lamina.no_grad():
+        before = out.version
+        assert run.into(out, x) is out
+        same(out, model(x))
+        assert out.version == before + 1
+        for bad in (lamina.empty(4, 8), lamina.empty(7, 4).T, out.to(lamina.float64)):
+            with pytest.raises(GuardError, match="expected contiguous float32"):
+                run.into(bad, x)
+
+
+def test_a_parameter_that_moved_is_followed():
+    model = nn.Linear(3, 2)
+    run = lamina.compile(model)
+    x = lamina.ones(1, 3)
+    with lamina.no_grad():
+        same(run(x), model(x))
+        model.to(lamina.float64)
+        same(run(x.double()), model(x.double()))
+        model.weight = nn.Parameter(lamina.zeros(2, 3, dtype=lamina.float64))
+        same(run(x.double()), model(x.double()))
+
+
+def test_a_failing_step_moves_nothing(monkeypatch):
+    model, optimizer, step = trainer(OPTIMIZERS["adam"], dropout=0.5)
+    run = lamina.compile(step)
+    run(*batch())
+    before = {k: v.tolist() for k, v in model.state_dict().items()}
+    states = [{k: v.tolist() for k, v in s.items()} for s in optimizer.state.values()]
+    random = lamina.get_rng_state()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lamina.graph.program.Program.run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(*batch())
+    assert before == {k: v.tolist() for k, v in model.state_dict().items()}
+    assert states == [{k: v.tolist() for k, v in s.items()} for s in optimizer.state.values()]
+    assert random == lamina.get_rng_state()
+
+
+def test_several_threads_run_one_program():
+    model = network().eval()
+    run = lamina.compile(model)
+    inputs = [lamina.randn(4, 2, 6, 6) for _ in range(8)]
+    with lamina.no_grad():
+        expected = [model(x) for x in inputs]
+        run(inputs[0])
+
+    def work(x):
+        with lamina.no_grad():
+            return [run(x) for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for found, wanted in zip(pool.map(work, inputs), expected, strict=True):
+            for one in found:
+                same(one, wanted)
