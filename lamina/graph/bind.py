@@ -65,6 +65,8 @@ class Bound:
     """The calls of a program over buffers, not yet placed in memory."""
 
     calls: list[Launch | HostCall] = field(default_factory=list)
+    # The op that each call is for.
+    names: list[str] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     outputs: list[Array] = field(default_factory=list)
     # Memory that stands for captured storage, by identity, and that storage.
@@ -167,7 +169,6 @@ class _Binder:
         self._held.update(zip(node.outputs, outputs, strict=True))
 
     def _noted(self, place: int, node: Node, arrays: list[Array]) -> Sequence[Array]:
-        calls = self._bound.calls
         launches: list[Launch] = []
         try:
             with noting(launches, self._workspace), allocating(self._allocate):
@@ -179,12 +180,16 @@ class _Binder:
                 else:
                     found = node.op.run(*arrays)
                     outputs = found if isinstance(found, tuple) else (found,)
-            calls += launches
+            self._add(node.op.name, launches)
         except _NeedsValues:
             _warn_once(node.op.name)
             outputs = [self._promised(value.spec) for value in node.outputs]
-            calls.append(HostCall(node.op, tuple(arrays), tuple(outputs)))
+            self._add(node.op.name, [HostCall(node.op, tuple(arrays), tuple(outputs))])
         return outputs
+
+    def _add(self, name: str, calls: Sequence[Launch | HostCall]) -> None:
+        self._bound.calls += calls
+        self._bound.names += [name] * len(calls)
 
     def _targets_of(self, place: int, node: Node) -> list[Array] | None:
         """Return the captured memory that the outputs may be written to at once, if that is all of
@@ -240,10 +245,7 @@ class _Binder:
         launches: list[Launch] = []
         with noting(launches, self._workspace), allocating(self._allocate):
             is_native = copy.write(target, source)
-        if is_native:
-            self._bound.calls += launches
-        else:
-            self._bound.calls.append(HostCall(copy, (source,), (target,)))
+        self._add("copy", launches if is_native else [HostCall(copy, (source,), (target,))])
 
     def _touched(self, call: Launch | HostCall) -> Iterable[Buffer]:
         if isinstance(call, Launch):

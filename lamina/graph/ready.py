@@ -16,7 +16,7 @@ from lamina.graph.program import Program
 from lamina.graph.trees import Leaf, flatten, unflatten
 from lamina.memory import Array, allocate, of_numpy
 from lamina.memory.array import NDArray
-from lamina.ops.shapes.copying import in_c_order
+from lamina.ops.registry import in_c_order
 from lamina.tensor import Tensor
 from lamina.tensor.core import wrap
 

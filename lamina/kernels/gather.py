@@ -1,7 +1,8 @@
 """Rows read from places of a table, and rows added to places of a table.
 
-Places are int64 and were checked: they lie inside the table. What is added to one place is added
-in the order of the rows, whatever the number of threads: they share the columns, not the rows.
+Places are int64. One outside of the table reads NaN (all bits set), and is added nowhere. What is
+added to one place is added in the order of the rows, whatever the number of threads: they share
+the columns, not the rows.
 """
 
 from __future__ import annotations
@@ -39,18 +40,29 @@ def emit_read_rows(module: KernelModule, itemsize: int) -> None:
             last = k.minimum(first + each, rows * _get(args, "outer"))
             with k.loop(last, start=first) as turn:
                 block, row = turn.index // rows, turn.index % rows
-                start = block * _get(args, "size") + places[row]
-                source = k.pointer_at(_get(args, "table"), word) + start * width
+                size, place = _get(args, "size"), places[row]
+                source = k.pointer_at(_get(args, "table"), word) + (block * size + place) * width
                 target = k.pointer_at(_get(args, "out"), word) + turn.index * width
                 whole = width // lanes * lanes
-                with k.loop(whole, step=lanes) as column:
-                    target.store(column.index, source.load(column.index, lanes=lanes))
-                with k.loop(width, start=whole) as column:
-                    target[column.index] = source[column.index]
+                with k.either(_is_inside(k, place, size)) as (inside, outside):
+                    with inside:
+                        with k.loop(whole, step=lanes) as column:
+                            target.store(column.index, source.load(column.index, lanes=lanes))
+                        with k.loop(width, start=whole) as column:
+                            target[column.index] = source[column.index]
+                    with outside, k.loop(width) as column:
+                        target[column.index] = ~k.constant(word, 0)
 
 
-def emit_add_rows(module: KernelModule, dtype: str) -> None:
-    """Define `run(arguments, _)`: claim blocks of columns, and add the rows to their places."""
+def _is_inside(k: Builder, place: Value, size: Value) -> Value:
+    return k.both(place >= 0, place < size)
+
+
+def emit_add_rows(module: KernelModule, dtype: str, starts_empty: bool) -> None:
+    """Define `run(arguments, _)`: claim blocks of columns, and add the rows to their places.
+
+    The places hold zeros before if it `starts_empty`, else what they hold.
+    """
     scalar = STORED[dtype]
     lanes = module.target.lanes(scalar)
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (k, args, _):
@@ -62,10 +74,12 @@ def emit_add_rows(module: KernelModule, dtype: str) -> None:
             first = number * _COLUMNS
             count = k.minimum(width - first, _COLUMNS)
             whole = count // lanes * lanes
-            with k.loop(_get(args, "size")) as line:
-                target = out + (line.index * width + first)
-                _each(k, lanes, whole, count, lambda at, n: _clear(k, target + at, n))
-            with k.loop(rows) as turn:
+            size = _get(args, "size")
+            if starts_empty:
+                with k.loop(size) as line:
+                    target = out + (line.index * width + first)
+                    _each(k, lanes, whole, count, lambda at, n: _clear(k, target + at, n))
+            with k.loop(rows) as turn, k.when(_is_inside(k, places[turn.index], size)):
                 target = out + (places[turn.index] * width + first)
                 source = values + (turn.index * width + first)
                 _each(k, lanes, whole, count, lambda at, n: _add(target + at, source + at, n))
@@ -98,11 +112,11 @@ def _reading(itemsize: int, outer: int, size: int, rows: int, width: int) -> Ste
 
 
 @lru_cache(maxsize=PLANS_KEPT)
-def _adding(dtype: str, size: int, rows: int, width: int) -> Step:
+def _adding(dtype: str, starts_empty: bool, size: int, rows: int, width: int) -> Step:
     chunks = -(-width // _COLUMNS)
     arguments = argument_block(0, chunks, 0, 0, 0, rows, width, size, 0, 1)
     nbytes = (3 * rows + size) * width * STORED[dtype].bytes
-    entry = jit.kernel(emit_add_rows, dtype)
+    entry = jit.kernel(emit_add_rows, dtype, starts_empty)
     return Step(entry, arguments, _places(), 0, workers_for(nbytes=nbytes, chunks=chunks))
 
 
@@ -122,11 +136,19 @@ def read_rows(
 
 
 def add_rows(
-    out: int, values: int, places: int, *, shape: tuple[int, int, int], dtype: str
+    out: int,
+    values: int,
+    places: int,
+    *,
+    shape: tuple[int, int, int],
+    dtype: str,
+    starts_empty: bool = True,
 ) -> None:
-    """Write to `out` the sums of the rows for each place: out[places[i]] += values[i], from 0.
+    """Write to `out` the sums of the rows for each place: out[places[i]] += values[i].
+
+    What `out` held counts too, unless it `starts_empty`.
 
     Operands are addresses of C-ordered arrays, out (size, width), values (rows, width); `shape` is
     (size, rows, width). The rows for one place are added in their order.
     """
-    _adding(dtype, *shape).run((out, values, places))
+    _adding(dtype, starts_empty, *shape).run((out, values, places))

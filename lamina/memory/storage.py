@@ -52,6 +52,11 @@ class Storage:
             self._address = int(array.__array_interface__["data"][0])
         return self._address
 
+    @property
+    def is_present(self) -> bool:
+        """Whether the bytes are there, and not only promised."""
+        return not isinstance(self.buffer, Promise)
+
     def check_present(self) -> None:
         """Raise the error of a promise where the bytes are not there yet."""
         if isinstance(self.buffer, Promise):

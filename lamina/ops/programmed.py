@@ -11,8 +11,7 @@ from lamina.kernels.reduction.program import Program
 from lamina.layout import Shape, contiguous, expand
 from lamina.memory import Array, Spec, empty, of_numpy
 from lamina.memory.array import NDArray
-from lamina.ops.registry import Arrays, Op, Specs
-from lamina.ops.shapes.copying import in_c_order
+from lamina.ops.registry import Arrays, Op, Specs, in_c_order
 
 
 @dataclass(frozen=True, slots=True)

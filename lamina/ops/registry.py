@@ -16,6 +16,9 @@ import numpy as np
 from lamina.codegen.target import compiles_here
 from lamina.dtypes import from_numpy
 from lamina.errors import ArgumentError, DTypeError, GradientError
+from lamina.kernels.elementwise import compute
+from lamina.kernels.expression import Input
+from lamina.kernels.scalars import STORED
 from lamina.layout import Layout, Shape
 from lamina.memory import Array, Spec, empty, no_memory, pooled, scratch_copy, settled
 from lamina.memory.array import NDArray
@@ -128,10 +131,24 @@ class View(Op):
         layout = self.relayout(array.layout)
         if layout is not None:
             return array.with_layout(layout)
-        whole = pooled(array.numpy())
+        whole = in_c_order(array)
         layout = self.relayout(whole.layout)
         assert layout is not None, "a contiguous layout can always be viewed"
         return whole.with_layout(layout)
+
+
+def in_c_order(array: Array) -> Array:
+    """Return `array` if its elements lie in C order, else a copy."""
+    if array.layout.is_contiguous:
+        return array
+    if not compiles_here() or array.dtype.name not in STORED:
+        return pooled(array.numpy())
+    out = empty(*array.spec)
+    compute(_SAME, (out,), (array,))
+    return out
+
+
+_SAME = (Input(0),)
 
 
 def by_reference(op: Op, inputs: tuple[Array, ...]) -> Any:

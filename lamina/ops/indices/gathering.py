@@ -12,13 +12,27 @@ from typing import Any, final
 import numpy as np
 
 from lamina import dtypes
+from lamina.codegen.target import compiles_here
 from lamina.errors import IndexingError, ShapeError
+from lamina.kernels.elementwise import compute
+from lamina.kernels.expression import Input, apply
+from lamina.kernels.gather import add_rows, read_rows
+from lamina.kernels.scalars import SCALARS, STORED
 from lamina.layout import Shape, broadcast_shapes
 from lamina.memory import Array, Spec, empty, settled
 from lamina.memory.array import NDArray
 from lamina.ops.elementwise.arithmetic import not_equal, where
 from lamina.ops.indices import places as at
-from lamina.ops.registry import Arrays, Op, Value, by_reference, define, require, spec_of
+from lamina.ops.registry import (
+    Arrays,
+    Op,
+    Value,
+    by_reference,
+    define,
+    in_c_order,
+    require,
+    spec_of,
+)
 from lamina.ops.shapes.movement import expand_dims
 
 # numpy's arrays have 64 axes at most, so there are no more indices than that.
@@ -100,6 +114,21 @@ class ArrayAdd(Placing):
         values, *places = inputs
         _check_values(self, values, _selected(self, self.shape, self.axes, self.place, places))
         return Spec(self.shape, values.dtype)
+
+    def run(self, *inputs: Array) -> Arrays:
+        values, places = inputs[:2]
+        out = empty(*self.infer(*(x.spec for x in inputs)))
+        is_rows = self.axes == (0,) and self.place == 0 and values.dtype.name in SCALARS
+        if not is_rows or not compiles_here() or 0 in (values.layout.size, out.layout.size):
+            return Placing.run(self, *inputs)
+        if places.storage.is_present:
+            return Placing.run(self, *inputs)
+        values, places = in_c_order(values), _from_front(places, self.shape[0])
+        count = places.layout.size
+        shape = (self.shape[0], count, values.layout.size // count)
+        addresses = (out.address, values.address, places.address)
+        add_rows(*addresses, shape=shape, dtype=values.dtype.name)
+        return out
 
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         values, *places = inputs
@@ -246,14 +275,22 @@ class Embedding(Placing):
         )
         return Spec(_selected(self, table.shape, (0,), 0, [indices]), table.dtype)
 
+    def run(self, *inputs: Array) -> Arrays:
+        table, indices = inputs
+        out = empty(*self.infer(table.spec, indices.spec))
+        if not compiles_here() or table.dtype.name not in STORED or out.layout.size == 0:
+            return Placing.run(self, *inputs)
+        if indices.storage.is_present:
+            _check_rows(indices.numpy(), table.shape[0])
+        table, places = in_c_order(table), as_int64(indices)
+        shape = (1, table.shape[0], places.layout.size, table.shape[1])
+        addresses = (out.address, table.address, places.address)
+        read_rows(*addresses, shape=shape, itemsize=table.dtype.itemsize)
+        return out
+
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         table, indices = inputs
-        if indices.size and indices.min() < 0:
-            spot = tuple(np.argwhere(indices < 0)[0].tolist())
-            raise IndexingError(
-                f"embedding: index {indices[spot]} at {spot} given, expected 0 to "
-                f"{len(table) - 1}; rows are not counted from the end"
-            )
+        _check_rows(indices, len(table))
         at.read(out, table, (0,), 0, (indices,))
 
     def vjp(self, grad: Value, out: Value, *inputs: Value) -> tuple[Any, ...]:
@@ -289,6 +326,33 @@ class Argwhere(Op):
 
     def run(self, *inputs: Array) -> Arrays:
         return settled(by_reference(self, inputs))
+
+
+def _check_rows(indices: NDArray, rows: int) -> None:
+    if indices.size and indices.min() < 0:
+        spot = tuple(np.argwhere(indices < 0)[0].tolist())
+        raise IndexingError(
+            f"embedding: index {indices[spot]} at {spot} given, expected 0 to {rows - 1}; rows are "
+            "not counted from the end"
+        )
+    at.counted(indices, 0, rows)
+
+
+def as_int64(places: Array) -> Array:
+    """Return whole numbers in C order, as kernels read places."""
+    if places.dtype is dtypes.int64:
+        return in_c_order(places)
+    out = empty(places.shape, dtypes.int64)
+    compute([apply("to_int64", Input(0))], [out], [places])
+    return out
+
+
+def _from_front(places: Array, size: int) -> Array:
+    """Return places counted from the front, as kernels read them."""
+    out = empty(places.shape, dtypes.int64)
+    place = apply("to_int64", Input(0))
+    compute([apply("where", place < 0, place + size, place)], [out], [places])
+    return out
 
 
 def _selected(op: Op, shape: Shape, axes: tuple[int, ...], place: int, places: list[Spec]) -> Shape:

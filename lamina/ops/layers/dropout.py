@@ -15,8 +15,7 @@ from lamina.layout import Shape
 from lamina.memory import Array, Spec, of_numpy
 from lamina.memory.array import NDArray, scratch, scratch_full
 from lamina.ops.halves import wide_dtype, widened
-from lamina.ops.registry import Kernel, Op, Value, define
-from lamina.ops.shapes.copying import in_c_order
+from lamina.ops.registry import Kernel, Op, Value, define, in_c_order
 from lamina.philox import Generator, default_generator, stream
 
 # SELU's value far left of 0, −scale·alpha (Klambauer et al., "Self-Normalizing Neural Networks").

@@ -16,8 +16,7 @@ from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray, scratch, scratch_full
 from lamina.ops.halves import in_float32, is_half, wide_dtype, widened
 from lamina.ops.layers.spatial import inside
-from lamina.ops.registry import OUT, Kernel, Op, Value, define
-from lamina.ops.shapes.copying import in_c_order
+from lamina.ops.registry import OUT, Kernel, Op, Value, define, in_c_order
 
 
 @dataclass(frozen=True, slots=True)

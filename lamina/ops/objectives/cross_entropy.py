@@ -9,16 +9,17 @@ from lamina.codegen.target import compiles_here
 from lamina.errors import DTypeError
 from lamina.kernels.reduction.folds import computed_dtype
 from lamina.kernels.softmax import log_total_program, softmax_program
-from lamina.memory import Spec
+from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray, scratch
 from lamina.ops.halves import widened
 from lamina.ops.indices import places as at
 from lamina.ops.indices.gathering import Placing
 from lamina.ops.indices.labels import Over, PickLabel, checked_labels, spec_of_picked
 from lamina.ops.layers.softmax import softmax
+from lamina.ops.objectives.label_rows import LabelRows, fits, unmoved
 from lamina.ops.programmed import run_on
 from lamina.ops.reductions.folding import reduced_shape
-from lamina.ops.registry import Value, define, require
+from lamina.ops.registry import Arrays, Value, define, require
 
 
 @define
@@ -49,6 +50,15 @@ class CrossEntropy(Placing):
             f"scores of {scores.dtype.name} given; expected floats: convert them with .to()",
         )
         return spec_of_picked(self, self.axis, self.over, scores, labels)
+
+    def run(self, *inputs: Array) -> Arrays:
+        scores, labels = inputs
+        expected = self.infer(scores.spec, labels.spec)
+        if not compiles_here() or not fits(scores.spec):
+            return Placing.run(self, *inputs)
+        _check_present(labels, scores.shape[self.axis], self.ignored)
+        rows = LabelRows.of(scores, labels, self.axis, self.ignored)
+        return rows.folded(self.over, expected.shape)
 
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         scores, labels = inputs
@@ -88,6 +98,14 @@ class CrossEntropyGradient(Placing):
     def infer(self, *inputs: Spec) -> Spec:
         return inputs[1]
 
+    def run(self, *inputs: Array) -> Arrays:
+        grad, scores, labels = inputs
+        if not compiles_here() or not fits(scores.spec):
+            return Placing.run(self, *inputs)
+        _check_present(labels, scores.shape[self.axis], self.ignored)
+        rows = LabelRows.of(scores, labels, self.axis, self.ignored)
+        return unmoved(rows.gradient(grad, self.over), scores.spec, self.axis)
+
     def write(self, out: NDArray, *inputs: NDArray) -> None:
         grad, scores, labels = inputs
         axis = self.axis
@@ -111,6 +129,12 @@ class CrossEntropyGradient(Placing):
             return spread.sum(axis=axis, keepdims=True) * shares * drift
 
         return (lambda: -self.picked(drift, labels), by_scores, None)
+
+
+def _check_present(labels: Array, classes: int, ignored: int | None) -> None:
+    """Raise LabelError for a label that is no class; in a program such a row gives NaN."""
+    if labels.storage.is_present:
+        checked_labels(labels.numpy(), classes, ignored)
 
 
 def _log_totals(scores: NDArray, axis: int) -> tuple[NDArray, NDArray]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layout import normalize_axis
-from lamina.memory import Array, Spec
+from lamina.memory import Spec
 from lamina.memory.array import NDArray, scratch, scratch_copy
 from lamina.ops.pointwise import ANY, Elementwise
 from lamina.ops.registry import Op, Value, define
@@ -25,15 +25,6 @@ copy = define(
         scalar=lambda x: x,
     )
 )
-
-
-def in_c_order(x: Array) -> Array:
-    """Return `x` if its elements lie in C order, else a copy."""
-    if x.layout.is_contiguous:
-        return x
-    copied = copy.run(x)
-    assert isinstance(copied, Array)
-    return copied
 
 
 @define

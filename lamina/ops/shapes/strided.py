@@ -7,10 +7,13 @@ import numpy as np
 
 from lamina import layout as lay
 from lamina.errors import LayoutError
+from lamina.kernels.elementwise import compute
+from lamina.kernels.expression import Constant, Input
+from lamina.kernels.scalars import STORED
 from lamina.layout import Layout, Shape
-from lamina.memory import Spec
+from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray, scratch_copy, scratch_full
-from lamina.ops.registry import Op, Value, View, define
+from lamina.ops.registry import Kernel, Op, Value, View, define
 
 
 @define
@@ -55,6 +58,15 @@ class StridedAdd(Op):
     def infer(self, *inputs: Spec) -> Spec:
         return Spec(self.shape, inputs[0].dtype)
 
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        is_stored = inputs[0].dtype.name in STORED
+        return None if self.layout.overlaps_itself or not is_stored else self._place
+
+    def _place(self, out: Array, x: Array) -> None:
+        compute([Constant(0, x.dtype.name)], [out], [])
+        if x.layout.size:
+            compute([Input(0)], [out.with_layout(self.layout)], [x])
+
     def ref(self, *inputs: NDArray) -> NDArray:
         (x,) = inputs
         out = scratch_full(self.shape, x.dtype, 0)
@@ -82,6 +94,14 @@ class StridedWrite(Op):
                 "strided_write: some elements of the view share memory; write to a clone() of it"
             )
         return x
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return self._replace if inputs[0].dtype.name in STORED else None
+
+    def _replace(self, out: Array, x: Array, value: Array) -> None:
+        compute([Input(0)], [out], [x])
+        if value.layout.size:
+            compute([Input(0)], [out.with_layout(self.layout)], [value])
 
     def ref(self, *inputs: NDArray) -> NDArray:
         x, value = inputs
