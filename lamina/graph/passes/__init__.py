@@ -3,11 +3,29 @@
 from collections.abc import Callable
 
 from lamina.graph import ir
+from lamina.graph.passes.algebra import simplify
+from lamina.graph.passes.common_subexpressions import share_common_subexpressions
+from lamina.graph.passes.dead_code import remove_dead_code
+from lamina.graph.passes.fuse_elementwise import fuse_elementwise
 
-__all__ = ["PASSES", "Pass", "optimise"]
+__all__ = [
+    "PASSES",
+    "Pass",
+    "fuse_elementwise",
+    "optimise",
+    "remove_dead_code",
+    "share_common_subexpressions",
+    "simplify",
+]
 
 Pass = Callable[[ir.Graph], ir.Graph]
-PASSES: tuple[Pass, ...] = ()
+PASSES: tuple[Pass, ...] = (
+    remove_dead_code,
+    simplify,
+    share_common_subexpressions,
+    fuse_elementwise,
+    remove_dead_code,
+)
 
 
 def optimise(graph: ir.Graph) -> ir.Graph:

@@ -124,7 +124,7 @@ class LabelRows:
         return out
 
     def gradient(self, grad: Array, over: Over) -> Array:
-        """Return (softmax − 1 at the label) · grad, as rows; `grad` has one number, or one a row."""
+        """Return (softmax − 1 at the label) · grad, as rows; `grad` has one number, or one each."""
         dtype = self.scores.dtype
         given = grad
         if over == "none":

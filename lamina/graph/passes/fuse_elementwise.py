@@ -1,0 +1,204 @@
+"""Elementwise ops that follow each other, in one pass over memory."""
+
+from dataclasses import dataclass, field
+from typing import final
+
+from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.numbers import number_of
+from lamina.graph.order import in_order_of_need
+from lamina.kernels.expression import Apply, Constant, Expression, Input, apply, in_order
+from lamina.kernels.scalars import STORED
+from lamina.layout import Shape
+from lamina.ops.formulas import Formulas
+from lamina.ops.pointwise import Pointwise
+
+# What one kernel holds in registers and compiles in tens of milliseconds.
+_MOST_OPERANDS = 14
+_MOST_STEPS = 48
+_ROUNDED = ("float16", "bfloat16")
+
+
+def fuse_elementwise(graph: Graph) -> Graph:
+    """Make one node of elementwise ops that compute values of one shape from each other.
+
+        %1 = multiply(%x, %y)
+        %2 = add(%1, %b)        ⇒      %3, %2 = formulas[maximum(…), add(…)](%x, %y, %b)
+        %3 = relu(%2)                  return %3, %2
+        return %3, %2
+
+    Every result has the bits that it had: what was rounded to 16 bits still is.
+    """
+    fusion = _Fusion(graph)
+    for place, node in enumerate(graph.nodes):
+        fusion.take(place, node)
+    return fusion.graph()
+
+
+@final
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Nodes that will be one, in order; `shape` is that of all their outputs."""
+
+    shape: Shape
+    nodes: list[Node]
+    places: list[int]
+    steps: int
+    values: set[Value] = field(default_factory=set)
+
+
+@final
+class _Fusion:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._readers = graph.readers()
+        self._results = set(graph.results)
+        self._written = {write.value for write in graph.writes}
+        self._place_of = {v: n for n, node in enumerate(graph.nodes) for v in node.outputs}
+        self._groups: dict[Value, _Group] = {}
+        self._all: list[_Group] = []
+
+    def take(self, place: int, node: Node) -> None:
+        """Put a node into a group, if it fits into one, or into one of its own."""
+        found = expressions_of(self._graph, node)
+        if found is None:
+            return
+        own = _Group(node.outputs[0].shape, [node], [place], len(in_order(*found)))
+        own.values.update(node.outputs)
+        self._all.append(own)
+        self._enter(own)
+        for value in node.inputs:
+            group = self._groups.get(value)
+            if group is not None and group is not own and self._may_join(group, own):
+                own = self._join(group, own)
+
+    def _enter(self, group: _Group) -> None:
+        for value in group.values:
+            self._groups[value] = group
+
+    def _join(self, first: _Group, second: _Group) -> _Group:
+        pairs = sorted(
+            zip(first.places + second.places, first.nodes + second.nodes, strict=True),
+            key=lambda pair: pair[0],
+        )
+        first.places = [place for place, _ in pairs]
+        first.nodes = [node for _, node in pairs]
+        first.steps += second.steps
+        first.values |= second.values
+        self._all.remove(second)
+        self._enter(first)
+        return first
+
+    def _may_join(self, first: _Group, second: _Group) -> bool:
+        if first.shape != second.shape or first.steps + second.steps > _MOST_STEPS:
+            return False
+        values = first.values | second.values
+        outside = [v for v in values if self._is_needed(v, values)]
+        reads = {x for g in (first, second) for n in g.nodes for x in n.inputs} - values
+        numbers = sum(number_of(self._graph, x) is not None for x in reads)
+        if len(outside) + len(reads) - numbers > _MOST_OPERANDS:
+            return False
+        # What goes straight into captured memory stays apart from what does not.
+        if 0 < sum(v in self._written for v in outside) < len(outside):
+            return False
+        return not (self._waits(second, first) or self._waits(first, second))
+
+    def _is_needed(self, value: Value, inside: set[Value]) -> bool:
+        """Return whether a value is read by anyone but the makers of `inside`."""
+        readers = self._readers.get(value, ())
+        return value in self._results or any(n.outputs[0] not in inside for n in readers)
+
+    def _waits(self, later: _Group, earlier: _Group) -> bool:
+        """Return whether one group needs what nodes outside of both make of the other."""
+        first = min(earlier.places)
+        inside = later.values | earlier.values
+        waiting = [x for n in later.nodes for x in n.inputs if x not in inside]
+        seen: set[Value] = set()
+        while waiting:
+            value = waiting.pop()
+            if value not in self._place_of or value in seen:
+                continue
+            place = self._place_of[value]
+            group = self._groups.get(value)
+            nodes = [self._graph.nodes[place]] if group is None else group.nodes
+            seen.update(v for n in nodes for v in n.outputs)
+            # What stands before the other group throughout cannot have read from it.
+            if (place if group is None else max(group.places)) < first:
+                continue
+            reads = [x for n in nodes for x in n.inputs]
+            if any(x in earlier.values for x in reads):
+                return True
+            waiting.extend(x for x in reads if x not in inside)
+        return False
+
+    def graph(self) -> Graph:
+        """Return the graph with a node for each group."""
+        fused: dict[Value, Node] = {}
+        for group in self._all:
+            if len(group.nodes) > 1:
+                node = self._fused(group)
+                fused.update(dict.fromkeys(group.values, node))
+        nodes: dict[Node, None] = {}
+        for node in self._graph.nodes:
+            nodes[fused.get(node.outputs[0], node)] = None
+        return self._graph.with_nodes(in_order_of_need(list(nodes)))
+
+    def _fused(self, group: _Group) -> Node:
+        operands: dict[Value, Expression] = {}
+        made: dict[Value, Expression] = {}
+        for node in group.nodes:
+            expressions = expressions_of(self._graph, node)
+            assert expressions is not None, "only such nodes are in groups"
+            places = [made[x] if x in made else self._operand(x, operands) for x in node.inputs]
+            for value, expression in zip(node.outputs, expressions, strict=True):
+                made[value] = rounded(substituted(expression, places), value)
+        outputs = [v for n in group.nodes for v in n.outputs if self._is_needed(v, group.values)]
+        op = Formulas(tuple(made[v] for v in outputs), tuple(v.dtype.name for v in outputs))
+        inputs = tuple(x for x, e in operands.items() if isinstance(e, Input))
+        return Node(op, inputs, tuple(outputs))
+
+    def _operand(self, value: Value, operands: dict[Value, Expression]) -> Expression:
+        if value not in operands:
+            number = number_of(self._graph, value)
+            if number is None:
+                used = sum(isinstance(e, Input) for e in operands.values())
+                operands[value] = Input(used)
+            else:
+                operands[value] = Constant(number, value.dtype.name)
+        return operands[value]
+
+
+def expressions_of(graph: Graph, node: Node) -> tuple[Expression, ...] | None:
+    """Return what an elementwise node computes, for each output; None for any other node."""
+    if any(x.dtype.name not in STORED for x in (*node.inputs, *node.outputs)):
+        return None
+    if isinstance(node.op, Formulas):
+        return node.op.expressions
+    if not isinstance(node.op, Pointwise) or 0 in node.output.shape:
+        return None
+    found = node.op.expression(*(x.spec for x in node.inputs))
+    return None if found is None else (found,)
+
+
+def rounded(expression: Expression, value: Value) -> Expression:
+    """Return an expression with the precision that its value has in memory."""
+    if value.dtype.name in _ROUNDED:
+        return apply(f"to_{value.dtype.name}", expression)
+    return expression
+
+
+def substituted(root: Expression, places: list[Expression]) -> Expression:
+    """Return an expression with others in the places of its inputs."""
+    known: dict[Expression, Expression] = {}
+
+    def of(node: Expression) -> Expression:
+        match node:
+            case Input(place):
+                return places[place]
+            case Apply():
+                return known[node]
+            case _:
+                return node
+
+    for node in in_order(root):
+        known[node] = Apply(node.function, tuple(map(of, node.operands)))
+    return of(root)
