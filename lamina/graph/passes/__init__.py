@@ -6,13 +6,19 @@ from lamina.graph import ir
 from lamina.graph.passes.algebra import simplify
 from lamina.graph.passes.common_subexpressions import share_common_subexpressions
 from lamina.graph.passes.dead_code import remove_dead_code
+from lamina.graph.passes.fold_batch_norm import fold_batch_norm
 from lamina.graph.passes.fuse_elementwise import fuse_elementwise
+from lamina.graph.passes.fuse_products import fuse_products
+from lamina.graph.passes.pack_products import pack_products
 
 __all__ = [
     "PASSES",
     "Pass",
+    "fold_batch_norm",
     "fuse_elementwise",
+    "fuse_products",
     "optimise",
+    "pack_products",
     "remove_dead_code",
     "share_common_subexpressions",
     "simplify",
@@ -23,6 +29,9 @@ PASSES: tuple[Pass, ...] = (
     remove_dead_code,
     simplify,
     share_common_subexpressions,
+    fold_batch_norm,
+    fuse_products,
+    pack_products,
     fuse_elementwise,
     remove_dead_code,
 )

@@ -1,9 +1,9 @@
 """Operands packed in advance: weights that many products share are laid out once."""
 
-import ctypes
 from dataclasses import dataclass
+from functools import lru_cache
 
-from lamina.codegen import jit, threads
+from lamina.codegen import jit
 from lamina.codegen.builder import KernelModule
 from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, i8, i64
@@ -12,7 +12,7 @@ from lamina.kernels.gemm.arithmetic import Recipe, arithmetic_of
 from lamina.kernels.gemm.pack_b import STRIP
 from lamina.kernels.gemm.parts import emit_parts
 from lamina.kernels.gemm.tiles import columns, k_block, tile_for
-from lamina.kernels.launch import argument_block
+from lamina.kernels.launch import PLANS_KEPT, Place, Step, argument_block
 from lamina.kernels.operand import AXES, Named, Operand, Shape, flat
 from lamina.kernels.scalars import STORED
 from lamina.memory import Storage, allocate
@@ -29,11 +29,8 @@ class PackedRight:
     storage: Storage
     shape: Shape
     dtype: Named
-
-    @property
-    def address(self) -> int:
-        """Address of the first panel."""
-        return self.storage.address
+    # Of the first panel.
+    address: int
 
     @property
     def strides(self) -> Shape:
@@ -72,28 +69,52 @@ def emit_pack_right(module: KernelModule, recipe: Recipe) -> None:
                 )  # fmt: skip
 
 
-def pack_right(b: Operand) -> PackedRight:
+def packed_size(shape: Shape, dtype: str) -> int:
+    """Return how many elements of `dtype` have room for a packed operand (k, n)."""
+    depth, n = shape
+    arithmetic, target = arithmetic_of(Recipe.of(dtype)), host_target()
+    width = columns(tile_for(target), target, arithmetic.unit)
+    padded, units = -(-n // width) * width, -(-depth // arithmetic.group)
+    slack = target.lanes(arithmetic.unit) * width
+    return -(-(units * padded + slack) * arithmetic.unit.bytes // STORED[dtype].bytes)
+
+
+def pack_right(b: Operand, out: Operand | None = None) -> PackedRight:
     """Return b packed for `gemm(out, a, packed)`, with the bits of `gemm(out, a, b)`.
 
     b is (k, n), of any dtype that `gemm` takes; 16-bit floats take the room of float32, bytes that
-    of 16-bit integers. ShapeError for other ranks.
+    of 16-bit integers. `out` is memory for it, `packed_size` elements side by side. ShapeError for
+    other ranks.
     """
     if len(b.shape) != 2:
         raise ShapeError(f"pack_right: {b.shape} given; expected a matrix (k, n)")
-    depth, n = b.shape
-    recipe = Recipe.of(b.dtype.name)
+    dtype = b.dtype.name
+    size = packed_size(b.shape, dtype)
+    if out is not None and (out.shape, out.strides) != ((size,), (1,)):
+        raise ShapeError(f"pack_right: out {out.shape} given; expected ({size},), side by side")
+    storage = allocate(size * STORED[dtype].bytes)
+    address = storage.address if out is None else out.address
+    if 0 not in b.shape:
+        _packing(b.shape, b.strides, dtype).run((address, b.address))
+    return PackedRight(storage, b.shape, b.dtype, address)
+
+
+@lru_cache(maxsize=PLANS_KEPT)
+def _packing(shape: Shape, strides: Shape, dtype: str) -> Step:
+    depth, n = shape
+    recipe = Recipe.of(dtype)
     arithmetic, target = arithmetic_of(recipe), host_target()
     tile = tile_for(target)
     width, block = columns(tile, target, arithmetic.unit), k_block(depth, tile)
-    padded, units = -(-n // width) * width, -(-depth // arithmetic.group)
-    slack = target.lanes(arithmetic.unit) * width
-    storage = allocate((units * padded + slack) * arithmetic.unit.bytes)
+    padded = -(-n // width) * width
     arguments = argument_block(
-        storage.address, b.address, n, depth, block, padded,
-        *flat([(n, 0, b.strides[1])], 2), *flat([(depth, 0, b.strides[0])], 2),
+        0, 0, n, depth, block, padded,
+        *flat([(n, 0, strides[1])], 2), *flat([(depth, 0, strides[0])], 2),
     )  # fmt: skip
-    if n and depth:
-        scratch = 4 * (block + padded) * i64.bytes
-        entry = jit.kernel(emit_pack_right, recipe)
-        threads.run(entry, ctypes.addressof(arguments), scratch, threads=1)
-    return PackedRight(storage, b.shape, b.dtype)
+    return Step(
+        entry=jit.kernel(emit_pack_right, recipe),
+        arguments=arguments,
+        places=((0, Place(0, 0)), (1, Place(1, 0))),
+        scratch_bytes=4 * (block + padded) * i64.bytes,
+        workers=1,
+    )

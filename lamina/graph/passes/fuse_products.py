@@ -1,0 +1,78 @@
+"""What is done to the sums of a matrix product, done before they are stored."""
+
+from lamina.codegen import mathlib
+from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.numbers import number_of
+from lamina.graph.passes.fuse_elementwise import expressions_of, substituted
+from lamina.kernels.expression import Constant, Expression, Input, in_order
+from lamina.ops.algebra.products import Matmul
+from lamina.ops.algebra.products_then import MatmulThen
+
+_DTYPES = ("float32", "float64")
+# Further operands that the kernel has registers for.
+_MOST_FURTHER = 3
+
+
+def fuse_products(graph: Graph) -> Graph:
+    """Let products go on with elementwise ops that alone read them.
+
+        %1 = matmul(%x, %w)
+        %2 = add(%1, %b)        ⇒      %3 = matmul_then[maximum(add(x0, x1), 0)](%x, %w, %b)
+        %3 = relu(%2)
+
+    The bits are the same: an epilogue computes with the sum as it would be stored. Functions that
+    take long are left out, for they would wait in the registers of the product.
+    """
+    readers, results = graph.readers(), set(graph.results)
+    fused: dict[Node, Node] = {}
+    gone: set[Node] = set()
+    for node in graph.nodes:
+        if not isinstance(node.op, Matmul) or node.output.dtype.name not in _DTYPES:
+            continue
+        product = Node(MatmulThen(Input(0), node.output.dtype.name), node.inputs, node.outputs)
+        last = node
+        while True:
+            reader = _only_reader(last.output, readers, results)
+            grown = None if reader is None else _grown(graph, product, reader)
+            if grown is None or reader is None or reader in fused or reader in gone:
+                break
+            gone.add(last)
+            product, last = grown, reader
+        if last is not node:
+            fused[last] = product
+    return graph.with_nodes(fused.get(node, node) for node in graph.nodes if node not in gone)
+
+
+def _only_reader(
+    value: Value, readers: dict[Value, list[Node]], results: set[Value]
+) -> Node | None:
+    """Return the one node that reads `value`; None where others, or the caller, do."""
+    found = set(readers.get(value, ()))
+    return found.pop() if len(found) == 1 and value not in results else None
+
+
+def _grown(graph: Graph, product: Node, reader: Node) -> Node | None:
+    """Return the product that does what `reader` does to it; None where it may not."""
+    found = expressions_of(graph, reader)
+    assert isinstance(product.op, MatmulThen)
+    if found is None or len(found) != 1 or reader.output.spec != product.output.spec:
+        return None
+    if any(step.function in mathlib.FUNCTIONS for step in in_order(*found)):
+        return None
+    further = list(product.inputs[2:])
+    places: list[Expression] = []
+    for value in reader.inputs:
+        number = number_of(graph, value)
+        if value is product.output:
+            places.append(product.op.expression)
+        elif number is not None:
+            places.append(Constant(number, value.dtype.name))
+        else:
+            if value not in further:
+                further.append(value)
+            places.append(Input(1 + further.index(value)))
+    if len(further) > _MOST_FURTHER:
+        return None
+    expression = substituted(found[0], places)
+    op = MatmulThen(expression, product.op.dtype)
+    return Node(op, (*product.inputs[:2], *further), reader.outputs)
