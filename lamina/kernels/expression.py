@@ -161,6 +161,28 @@ def in_order(*roots: Expression) -> list[Apply]:
     return list(found)
 
 
+def substituted(root: Expression, places: Sequence[Expression]) -> Expression:
+    """Return an expression with others in the places of its inputs.
+
+    >>> substituted(Input(0) + Input(1), [Input(1), Constant(2.0)])
+    add(x1,2.0)
+    """
+    known: dict[Expression, Expression] = {}
+
+    def of(node: Expression) -> Expression:
+        match node:
+            case Input(place):
+                return places[place]
+            case Apply():
+                return known[node]
+            case _:
+                return node
+
+    for node in in_order(root):
+        known[node] = Apply(node.function, tuple(map(of, node.operands)))
+    return of(root)
+
+
 def _printed(root: Apply) -> str:
     """Return `root` as text; what occurs more than once has a name, so no branch is said twice."""
     nodes = in_order(root)

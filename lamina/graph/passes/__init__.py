@@ -7,6 +7,7 @@ from lamina.graph.passes.algebra import simplify
 from lamina.graph.passes.common_subexpressions import share_common_subexpressions
 from lamina.graph.passes.dead_code import remove_dead_code
 from lamina.graph.passes.fold_batch_norm import fold_batch_norm
+from lamina.graph.passes.fuse_convolutions import fuse_convolutions
 from lamina.graph.passes.fuse_elementwise import fuse_elementwise
 from lamina.graph.passes.fuse_products import fuse_products
 from lamina.graph.passes.pack_products import pack_products
@@ -15,6 +16,7 @@ __all__ = [
     "PASSES",
     "Pass",
     "fold_batch_norm",
+    "fuse_convolutions",
     "fuse_elementwise",
     "fuse_products",
     "optimise",
@@ -30,6 +32,7 @@ PASSES: tuple[Pass, ...] = (
     simplify,
     share_common_subexpressions,
     fold_batch_norm,
+    fuse_convolutions,
     fuse_products,
     pack_products,
     fuse_elementwise,

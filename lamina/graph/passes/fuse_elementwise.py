@@ -6,7 +6,14 @@ from typing import final
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.numbers import number_of
 from lamina.graph.order import in_order_of_need
-from lamina.kernels.expression import Apply, Constant, Expression, Input, apply, in_order
+from lamina.kernels.expression import (
+    Constant,
+    Expression,
+    Input,
+    apply,
+    in_order,
+    substituted,
+)
 from lamina.kernels.scalars import STORED
 from lamina.layout import Shape
 from lamina.ops.formulas import Formulas
@@ -184,21 +191,3 @@ def rounded(expression: Expression, value: Value) -> Expression:
     if value.dtype.name in _ROUNDED:
         return apply(f"to_{value.dtype.name}", expression)
     return expression
-
-
-def substituted(root: Expression, places: list[Expression]) -> Expression:
-    """Return an expression with others in the places of its inputs."""
-    known: dict[Expression, Expression] = {}
-
-    def of(node: Expression) -> Expression:
-        match node:
-            case Input(place):
-                return places[place]
-            case Apply():
-                return known[node]
-            case _:
-                return node
-
-    for node in in_order(root):
-        known[node] = Apply(node.function, tuple(map(of, node.operands)))
-    return of(root)

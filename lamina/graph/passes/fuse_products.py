@@ -3,8 +3,8 @@
 from lamina.codegen import mathlib
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.numbers import number_of
-from lamina.graph.passes.fuse_elementwise import expressions_of, substituted
-from lamina.kernels.expression import Constant, Expression, Input, in_order
+from lamina.graph.passes.fuse_elementwise import expressions_of
+from lamina.kernels.expression import Constant, Expression, Input, in_order, substituted
 from lamina.ops.algebra.products import Matmul
 from lamina.ops.algebra.products_then import MatmulThen
 
@@ -32,7 +32,7 @@ def fuse_products(graph: Graph) -> Graph:
         product = Node(MatmulThen(Input(0), node.output.dtype.name), node.inputs, node.outputs)
         last = node
         while True:
-            reader = _only_reader(last.output, readers, results)
+            reader = only_reader(last.output, readers, results)
             grown = None if reader is None else _grown(graph, product, reader)
             if grown is None or reader is None or reader in fused or reader in gone:
                 break
@@ -43,9 +43,7 @@ def fuse_products(graph: Graph) -> Graph:
     return graph.with_nodes(fused.get(node, node) for node in graph.nodes if node not in gone)
 
 
-def _only_reader(
-    value: Value, readers: dict[Value, list[Node]], results: set[Value]
-) -> Node | None:
+def only_reader(value: Value, readers: dict[Value, list[Node]], results: set[Value]) -> Node | None:
     """Return the one node that reads `value`; None where others, or the caller, do."""
     found = set(readers.get(value, ()))
     return found.pop() if len(found) == 1 and value not in results else None

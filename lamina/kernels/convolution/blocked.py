@@ -246,6 +246,7 @@ def _plan(
             places[0] * prod(places[2:]), prod(taps), channels // groups * itemsize, _tiling(dtype)
         ),
         epilogue=epilogue,
+        is_blocked=True,
         bias=Place(FURTHER, 0),
         residual=Place(FURTHER + 1, 0),
     )

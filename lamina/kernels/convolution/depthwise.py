@@ -18,8 +18,10 @@ from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.padded import Padding, copied_part
-from lamina.kernels.convolution.problem import Problem, group_axis
-from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.convolution.problem import After, Problem, group_axis
+from lamina.kernels.convolution.results import BIAS, SUM, reads
+from lamina.kernels.convolution.strategy import Strategy, reads_no_residual
+from lamina.kernels.expression import Expression, emit
 from lamina.kernels.launch import Place, Plan, Step, View, argument_block, workers_for
 from lamina.kernels.operand import Shape
 from lamina.kernels.scalars import SCALARS
@@ -30,7 +32,7 @@ _FIELDS = (
     "w_outer", "w_inner", "w_repeat", "w_row", "w_column",
     "x_outer", "x_inner", "x_repeat", "x_row", "x_column",
     "height", "width", "pitch", "size", "copied_rows", "copied_columns", "low",
-    "channels", "w_channel",
+    "channels", "w_channel", "bias",
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _MOST_TAPS = 25
@@ -44,16 +46,18 @@ class _Plane(ABC):
     """Emits the work on one plane; `taps` and `step` are known when it is compiled."""
 
     def __init__(
-        self, k: Builder, scalar: Scalar, taps: tuple[int, int], step: int, args: Value,
-        scratch: Value,
+        self, k: Builder, scalar: Scalar, taps: tuple[int, int], step: int, after: Expression,
+        args: Value, scratch: Value,
     ) -> None:  # fmt: skip
         self.k = k
+        self.after = after
         self.scalar = scalar
         self.taps = taps
         self.step = step
         self.args = args
         self.lanes = k.target.lanes(scalar)
         self.plane = k.cast_pointer(scratch, scalar)
+        self.group, self.bias = k.integer(0), k.zeros(scalar)
 
     def get(self, name: str) -> Value:
         return self.args[_SLOT[name]]
@@ -67,6 +71,7 @@ class _Plane(ABC):
     def run(self, number: Value) -> None:
         """Do chunk `number`."""
         outer, inner = number // self.get("inner"), number % self.get("inner")
+        self.group = inner
         out, w, x = (
             self.k.pointer_at(self.get(name), self.scalar)
             + (outer * self.get(f"{name}_outer") + inner * self.get(f"{name}_inner"))
@@ -123,6 +128,9 @@ class _Rows(_Plane):
             self._copy(x + turn.index * self.get("x_repeat"), turn.index * self.get("size"))
         with k.loop(self.get("repeats")) as turn:
             weights = w + turn.index * self.get("w_repeat")
+            if reads(self.after, BIAS):
+                bias = k.pointer_at(self.get("bias"), self.scalar)
+                self.bias = k.splat(bias[self.group * self.get("repeats") + turn.index])
             self._plane_of(out + turn.index * self.get("out_repeat"), weights)
 
     def _plane_of(self, out: Value, w: Value) -> None:
@@ -154,7 +162,10 @@ class _Rows(_Plane):
         with k.loop(end, step=self.lanes) as turn:
             at = k.select(overlaps, k.minimum(turn.index, width - self.lanes), turn.index)
             source = self.plane + (first * self.step * self.get("pitch") + at * self.step)
-            sums = self._sums(source, factors, count)
+            sums = [
+                emit(k, self.after, [total, self.bias])
+                for total in self._sums(source, factors, count)
+            ]
             rows = [out + ((first + row) * self.get("out_row") + at * step) for row in range(count)]
             with k.either(self._fits(first + (count - 1), at)) as (plain, others):
                 with plain:
@@ -321,15 +332,22 @@ _KINDS: dict[str, type[_Plane]] = {
 
 
 def emit_depthwise(
-    module: KernelModule, dtype: str, kind: str, taps: tuple[int, int], step: int
+    module: KernelModule,
+    dtype: str,
+    kind: str,
+    taps: tuple[int, int],
+    step: int,
+    after: Expression,
 ) -> None:
-    """Define `run(arguments, scratch)`: claim chunks, planes or channels, and do their work."""
+    """Define `run(arguments, scratch)`: claim chunks, planes or channels, and do their work;
+    `after` says what becomes of the sums of a convolution and their bias.
+    """
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
         k,
         args,
         scratch,
     ):
-        plane = _KINDS[kind](k, SCALARS[dtype], taps, step, args, scratch)
+        plane = _KINDS[kind](k, SCALARS[dtype], taps, step, after, args, scratch)
         plane.clear()
         with k.claimed(args, plane.get("chunks")) as number:
             plane.run(number)
@@ -372,6 +390,7 @@ class Depthwise:
     x_strides: Strides
     channels: int = 1
     w_channel: int = 0
+    after: After | None = None
 
     def step(self) -> Step:
         """Return the kernel call that computes it."""
@@ -384,13 +403,16 @@ class Depthwise:
             0, chunks, 0, 0, 0, self.chunks[1], self.repeats,
             *_numbers(self.out_strides), *_numbers(self.w_strides), *_numbers(self.x_strides),
             *self.places, pitch, size, *(counts[1:] if counts[0] else (0, 0)),
-            lows[1] * pitch + lows[2], self.channels, self.w_channel,
+            lows[1] * pitch + lows[2], self.channels, self.w_channel, 0,
         )  # fmt: skip
-        entry = jit.kernel(emit_depthwise, self.dtype, self.kind, self.taps, self.stride)
+        after = SUM if self.after is None else self.after.expression
+        entry = jit.kernel(emit_depthwise, self.dtype, self.kind, self.taps, self.stride, after)
         products = chunks * self.repeats * self.channels * self.places[0] * self.places[1]
         flops = 2 * products * self.taps[0] * self.taps[1]
         x = self.x.moved(start).place
-        places = ((_SLOT["out"], self.out), (_SLOT["w"], self.w), (_SLOT["x"], x))
+        named = {"out": self.out, "w": self.w, "x": x}
+        named |= {} if self.after is None else self.after.places(self.out)
+        places = tuple((_SLOT[name], place) for name, place in named.items())
         # Clearing writes whole registers.
         scratch_bytes = (self.channels * size + host_target().lanes(scalar)) * scalar.bytes
         workers = workers_for(chunks=chunks, flops=flops)
@@ -461,7 +483,14 @@ def _compute(p: Problem, kind: str) -> Step:
         x_strides=Strides(x[0], x_group, x[1], *x[3:]),
         channels=1 if is_gradient else p.channels,
         w_channel=w[1],
+        after=p.after,
     ).step()
 
 
-DEPTHWISE = Strategy(name="depthwise", applies=lambda p: _kind(p) != "", cost=_cost, plan=_plan)
+DEPTHWISE = Strategy(
+    name="depthwise",
+    applies=lambda p: _kind(p) != "",
+    cost=_cost,
+    plan=_plan,
+    fuses=lambda p: _kind(p) != "weight gradient" and reads_no_residual(p),
+)

@@ -9,6 +9,7 @@ from lamina.kernels.convolution.channel_blocks import blocked_copy, plane_size
 from lamina.kernels.convolution.filters import filter_bytes, packed_filters
 from lamina.kernels.convolution.padded import Padding, copy_cost, padded
 from lamina.kernels.convolution.problem import Problem, images, sum_axes
+from lamina.kernels.convolution.results import SUM
 from lamina.kernels.convolution.strategy import Strategy, layout_cost
 from lamina.kernels.convolution.tiled import Tiled, band_of
 from lamina.kernels.convolution.tiling import Tiling, channel_block, tiling_for
@@ -86,6 +87,7 @@ def _compute(p: Problem, x: View, block: int, packed: Place | None, group: int) 
         (x.strides[0], *(x.strides[2 + axis] * p.stride[axis] for axis in range(3))),
         strict=True,
     )
+    after = {} if p.after is None else p.after.places(p.out.place)
     return Tiled(
         dtype=p.dtype,
         block=block,
@@ -103,6 +105,9 @@ def _compute(p: Problem, x: View, block: int, packed: Place | None, group: int) 
         pixels=coalesce(list(pixels)),
         sums=sums,
         band=_band(p, p.out.shape[0] * prod(p.places), tiling),
+        epilogue=SUM if p.after is None else p.after.expression,
+        bias=after.get("bias"),
+        residual=after.get("residual"),
     ).step()
 
 
@@ -152,10 +157,17 @@ def _unblocked_cost(p: Problem) -> float:
     return factor * _product_cost(p, 1) + (0 if p.is_inside else copy_cost(p))
 
 
-DIRECT = Strategy(name="direct", applies=_applies, cost=_blocked_cost, plan=_copied_blocks)
+DIRECT = Strategy(
+    name="direct",
+    applies=_applies,
+    cost=_blocked_cost,
+    plan=_copied_blocks,
+    fuses=lambda _: True,
+)
 DIRECT_UNBLOCKED = Strategy(
     name="direct unblocked",
     applies=_applies,
     cost=_unblocked_cost,
     plan=_as_it_lies,
+    fuses=lambda _: True,
 )

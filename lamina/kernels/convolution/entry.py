@@ -1,14 +1,18 @@
 """Convolution of one to three spatial axes: forward, and both of its gradients."""
 
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lamina.codegen import threads
 from lamina.errors import ArgumentError, DTypeError, ShapeError
 from lamina.kernels.convolution import choices
-from lamina.kernels.convolution.problem import Problem, simplified, spatial3
+from lamina.kernels.convolution.problem import After, Problem, simplified, spatial3
+from lamina.kernels.convolution.results import SUM
 from lamina.kernels.convolution.table import choose, divided, preferred
+from lamina.kernels.elementwise import compute
+from lamina.kernels.expression import Expression, Input, substituted
 from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, View
-from lamina.kernels.operand import Operand, Shape
+from lamina.kernels.operand import Named, Operand, Shape
 from lamina.kernels.scalars import SCALARS
 
 Layout = tuple[Shape, Shape]
@@ -27,10 +31,13 @@ def conv(
     groups: int = 1,
     batch_groups: int = 1,
     strategy: str | None = None,
+    epilogue: Expression = SUM,
+    bias: Operand | None = None,
+    residual: Operand | None = None,
 ) -> None:
-    """Write the convolution of `x` with `w` into `out`.
+    """Write the convolution of `x` with `w` into `out`, through an epilogue.
 
-        out[n, o, p] = Σ_{c, k} w[o, c, k] · x̂[n, c, p·stride − padding + k·dilation]
+        out[n, o, p] = epilogue(Σ_{c, k} w[o, c, k] · x̂[n, c, p·stride − padding + k·dilation], …)
 
     where x̂ is `x` with input_dilation − 1 zeros between neighbours, and 0 outside. Shapes: x (B,
     C, *S), w (O, C / groups, *K), out (B / batch_groups, O, *P). `padding` is that before each
@@ -38,13 +45,63 @@ def conv(
     g of `out`; so does batch group g, where batch_groups > 1. Strides are free; `out` must not
     overlap the others. The bits of a sample do not depend on the batch nor on threads.
 
-    `strategy` names a row of the table of strategies; without it the cheapest is taken. Raises
+    `strategy` names a row of the table of strategies; without it the cheapest is taken. An
+    `epilogue` is an expression of SUM, of BIAS, a number for each channel, and of RESIDUAL, an
+    operand that lies as `out` does; the bits are those of that expression over stored sums. Raises
     DTypeError, ShapeError, and ArgumentError, also where that strategy does not apply.
     """
     call = _described(
         out, x, w, (stride, padding, dilation, input_dilation), (groups, batch_groups)
     )
-    _plan(*call, strategy, threads.num_threads()).run(out.address, x.address, w.address)
+    if bias is not None and (bias.shape, bias.strides) != ((out.shape[1],), (1,)):
+        raise ShapeError(f"conv: bias {bias.shape} given; expected ({out.shape[1]},), side by side")
+    if residual is not None and (residual.shape, residual.strides) != (out.shape, out.strides):
+        raise ShapeError(f"conv: residual {residual.shape} given; expected it to lie as out does")
+    after = None if epilogue == SUM else After(epilogue)
+    plan, is_fused = _plan(*call, strategy, after, threads.num_threads())
+    others = [operand.address if operand else 0 for operand in (bias, residual)]
+    plan.run(out.address, x.address, w.address, *others)
+    if not is_fused:
+        _go_on(epilogue, out, bias, residual)
+
+
+def _go_on(
+    epilogue: Expression, out: Operand, bias: Operand | None, residual: Operand | None
+) -> None:
+    """Apply an epilogue to stored sums."""
+    inputs = [out]
+    places: list[Expression] = [SUM, SUM, SUM]
+    if bias is not None:
+        places[1] = Input(len(inputs))
+        inputs.append(_Channels(bias, len(out.shape) - 2))
+    if residual is not None:
+        places[2] = Input(len(inputs))
+        inputs.append(residual)
+    compute([substituted(epilogue, places)], [out], inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Channels:
+    """A number for each channel, seen as an operand of images of so many spatial axes."""
+
+    numbers: Operand
+    axes: int
+
+    @property
+    def address(self) -> int:
+        return self.numbers.address
+
+    @property
+    def dtype(self) -> Named:
+        return self.numbers.dtype
+
+    @property
+    def shape(self) -> Shape:
+        return (*self.numbers.shape, *(1,) * self.axes)
+
+    @property
+    def strides(self) -> Shape:
+        return (1, *(0,) * self.axes)
 
 
 def parts(
@@ -114,15 +171,24 @@ def _plan(
     options: tuple[Shape, ...],
     groups: tuple[int, int],
     strategy: str | None,
+    after: After | None,
     workers: int,
-) -> Plan:
+) -> tuple[Plan, bool]:
+    """Return the calls, and whether they do what comes after the sums."""
     problem = _problem(dtypes, out, x, w, options, groups)
     if 0 in out[0]:
-        return Plan(())
-    pieces = divided(simplified(problem), strategy)
-    plans = [choose(piece, strategy).plan(piece) for piece in pieces]
+        return Plan(()), True
+    pieces = [(piece, choose(piece, strategy)) for piece in divided(simplified(problem), strategy)]
+    going_on = [replace(piece, after=after) for piece, _ in pieces]
+    is_fused = after is None or all(
+        chosen.fuses(piece) for piece, (_, chosen) in zip(going_on, pieces, strict=True)
+    )
+    plans = [
+        chosen.plan(whole if is_fused else piece)
+        for whole, (piece, chosen) in zip(going_on, pieces, strict=True)
+    ]
     steps = tuple(step for plan in plans for step in plan.steps)
-    return Plan(steps, max(plan.workspace_bytes for plan in plans))
+    return Plan(steps, max(plan.workspace_bytes for plan in plans)), is_fused
 
 
 def _problem(

@@ -6,10 +6,14 @@ from math import prod
 
 from lamina.codegen.target import host_target
 from lamina.kernels.convolution.problem import Problem, group_axis, sum_axes
+from lamina.kernels.convolution.results import SUM
 from lamina.kernels.convolution.strategy import Strategy, layout_cost
+from lamina.kernels.expression import Input, substituted
 from lamina.kernels.gemm.arithmetic import Recipe
-from lamina.kernels.gemm.contract import Contraction
-from lamina.kernels.gemm.tiles import columns, tile_for
+from lamina.kernels.gemm.contract import Contraction, FurtherOperand
+from lamina.kernels.gemm.epilogue import Epilogue
+from lamina.kernels.gemm.finish import CONSTANT, SIDE_BY_SIDE
+from lamina.kernels.gemm.tiles import columns, k_block, tile_for
 from lamina.kernels.launch import Plan, Step, View
 from lamina.kernels.operand import coalesce
 from lamina.kernels.scalars import SCALARS
@@ -30,8 +34,12 @@ def multiply(p: Problem, x: View, *, slack: bool) -> Step:
         places, (p.out.strides[0], *p.out.strides[2:]), (x.strides[0], *steps[1:]), strict=True
     )
     w, x, sums = sum_axes(p, x)
+    recipe, further = _after(p)
+    batch = group_axis(p, x)
+    # Of a group the bias begins at its first output; a residual is as far on as the output.
+    steps_further = [p.outputs if operand.column == 0 else batch[1] for operand in further]
     return Contraction(
-        recipe=Recipe.of(p.dtype),
+        recipe=recipe,
         out=p.out.place,
         a=w.place,
         b=x.place,
@@ -40,9 +48,40 @@ def multiply(p: Problem, x: View, *, slack: bool) -> Step:
         a_row=p.w.strides[0],
         columns=coalesce(list(axes)),
         sums=coalesce(sums),
-        batch=coalesce([group_axis(p, x)]),
+        batch=coalesce([(*batch, *steps_further)]),
         slack=slack,
+        further=further,
     ).step()
+
+
+def _after(p: Problem) -> tuple[Recipe, tuple[FurtherOperand, ...]]:
+    """Return what the product is of and goes on with, and the operands of that."""
+    if p.after is None:
+        return Recipe.of(p.dtype), ()
+    places = p.after.places(p.out.place)
+    lies = {"bias": (1, 0, CONSTANT), "residual": (p.out.strides[1], 1, SIDE_BY_SIDE)}
+    # In an epilogue of products the operands are numbered without gaps.
+    numbers = {operand: Input(1 + n) for n, operand in enumerate(places)}
+    inputs = [SUM, *(numbers.get(name, SUM) for name in ("bias", "residual"))]
+    expression = substituted(p.after.expression, inputs)
+    recipe = Recipe.of(p.dtype)._replace(
+        epilogue=Epilogue(expression), inputs=tuple((p.dtype, lies[name][2]) for name in places)
+    )
+    further = (FurtherOperand(place, *lies[name][:2]) for name, place in places.items())
+    return recipe, tuple(further)
+
+
+def fuses(p: Problem) -> bool:
+    """Return whether the results of a group follow each other along a row of the product, and no
+    sum has to wait for a further block of terms.
+    """
+    depth = prod(p.w.shape[1:])
+    if k_block(depth, tile_for(host_target())) < depth:
+        return False
+    sizes = (p.out.shape[0], *p.places)
+    strides = (p.out.strides[0], *p.out.strides[2:])
+    axes = coalesce(list(zip(sizes, strides, strict=True)))
+    return p.batch_groups == 1 and len(axes) == 1 and axes[0][1] == 1
 
 
 def product_cost(p: Problem, *, is_scattered: bool = False) -> float:
@@ -84,4 +123,5 @@ IM2COL = Strategy(
     applies=lambda p: p.is_inside,
     cost=lambda p: product_cost(p, is_scattered=_is_scattered(p)),
     plan=_plan,
+    fuses=fuses,
 )

@@ -12,7 +12,7 @@ from lamina.codegen import jit
 from lamina.codegen.builder import Builder, KernelModule
 from lamina.codegen.types import Pointer, element_of, i8, i64
 from lamina.codegen.values import Value
-from lamina.kernels.convolution.im2col import multiply, product_cost
+from lamina.kernels.convolution.im2col import fuses, multiply, product_cost
 from lamina.kernels.convolution.problem import Problem, images
 from lamina.kernels.convolution.strategy import Strategy
 from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, View, workers_for
@@ -155,4 +155,5 @@ PADDED = Strategy(
     applies=lambda p: True,
     cost=lambda p: copy_cost(p) + product_cost(p),
     plan=lambda p: on_copies(p, lambda part, x: multiply(part, x, slack=True)),
+    fuses=fuses,
 )

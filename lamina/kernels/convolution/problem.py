@@ -9,8 +9,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 
-from lamina.kernels.launch import View
+from lamina.kernels.convolution.results import BIAS, RESIDUAL, reads
+from lamina.kernels.expression import Expression
+from lamina.kernels.launch import FURTHER, Place, View
 from lamina.kernels.operand import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What becomes of each sum before it is stored: an expression of SUM, BIAS and RESIDUAL.
+
+    A bias has a number for each output channel; a residual lies as the output does.
+    """
+
+    expression: Expression
+
+    @property
+    def has_bias(self) -> bool:
+        return reads(self.expression, BIAS)
+
+    @property
+    def has_residual(self) -> bool:
+        return reads(self.expression, RESIDUAL)
+
+    def places(self, out: Place) -> dict[str, Place]:
+        """Return where bias and residual lie, for an output that begins at `out`."""
+        found = {"bias": Place(FURTHER, 0), "residual": Place(FURTHER + 1, out.offset)}
+        wanted = {"bias": self.has_bias, "residual": self.has_residual}
+        return {name: place for name, place in found.items() if wanted[name]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +57,7 @@ class Problem:
     spread: Shape
     groups: int
     batch_groups: int
+    after: After | None = None
 
     @property
     def parts(self) -> int:

@@ -2,8 +2,10 @@
 the blocked layout through an epilogue.
 """
 
+from dataclasses import dataclass
+
 from lamina.codegen.builder import Builder, Function, KernelModule
-from lamina.codegen.types import Pointer, Scalar, Type, i64
+from lamina.codegen.types import Pointer, Scalar, Type, Vector, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.tiling import Tiling, channel_block
 from lamina.kernels.expression import Expression, Input, emit, in_order
@@ -29,16 +31,21 @@ def _parameters(scalar: Scalar) -> dict[str, Type]:
     }  # fmt: skip
 
 
-def emit_planes(module: KernelModule, scalar: Scalar, tiling: Tiling) -> Function:
-    """Define `_store(out, channel, buffer, pixels, valid, offsets, runs, bias, residual)`: write a
-    panel of `valid` channels, `channel` apart in out, of which a pixel is a row of the buffer.
+def emit_planes(
+    module: KernelModule, scalar: Scalar, tiling: Tiling, epilogue: Expression
+) -> Function:
+    """Define `_store(out, channel, buffer, pixels, valid, offsets, runs, bias, residual)`: write
+    `epilogue` of a panel of `valid` channels, `channel` apart in out, of which a pixel is a row of
+    the buffer.
     """
     lanes = tiling.lanes
     with module.function("_store", _parameters(scalar), inline="never") as opened:
-        k, out, channel, buffer, pixels, valid, offsets, runs, _, _ = opened
+        k, out, channel, buffer, pixels, valid, offsets, runs, bias, residual = opened
         with k.loop(k.minimum(valid, tiling.panel), step=lanes) as turn:
-            targets = [out + channel * (turn.index + number) for number in range(lanes)]
-            rows = _Rows(k, tiling, buffer + turn.index, targets, valid - turn.index)
+            steps = [channel * (turn.index + number) for number in range(lanes)]
+            after = _After(k, epilogue, bias + turn.index, [residual + step for step in steps])
+            targets = [out + step for step in steps]
+            rows = _Rows(k, tiling, buffer + turn.index, targets, valid - turn.index, after)
             at = k.cell(i64, 0)
             with k.repeat_while(lambda: at.get() < pixels):
                 place = at.get()
@@ -49,30 +56,61 @@ def emit_planes(module: KernelModule, scalar: Scalar, tiling: Tiling) -> Functio
     return handle
 
 
+@dataclass(frozen=True, slots=True)
+class _After:
+    """Emits what becomes of sums of one channel after the other."""
+
+    k: Builder
+    epilogue: Expression
+    bias: Value
+    residuals: list[Value]
+
+    def value(self, number: int, place: Value, total: Value, left: Value | None) -> Value:
+        """Return what is stored of the sums of channel `number` at `place`, `left` of them."""
+        k, lanes = self.k, total.type.lanes if isinstance(total.type, Vector) else 1
+        inputs = [total, total, total]
+        if reads(self.epilogue, BIAS):
+            inputs[1] = self.bias[number]
+        if reads(self.epilogue, RESIDUAL):
+            here = self.residuals[number] + place
+            inputs[2] = here.load(0, lanes=lanes) if left is None else k.load_first(here, left)
+        return emit(k, self.epilogue, inputs)
+
+
 class _Rows:
     """Emits the writing of a register of channels: a row of out for each of them."""
 
     def __init__(
-        self, k: Builder, tiling: Tiling, buffer: Value, targets: list[Value], valid: Value
+        self,
+        k: Builder,
+        tiling: Tiling,
+        buffer: Value,
+        targets: list[Value],
+        valid: Value,
+        after: _After,
     ) -> None:
         self.k = k
         self.tiling = tiling
         self.buffer = buffer
         self.targets = targets
         self.valid = valid
+        self.after = after
 
     def store(self, place: Value, offset: Value, run: Value) -> None:
         """Write the `run` pixels from `place` on to where `offset` tells."""
         k, lanes = self.k, self.tiling.lanes
         whole = k.select(self.valid >= lanes, run // lanes * lanes, k.integer(0))
         with k.loop(whole, step=lanes) as turn:
-            for target, column in zip(self.targets, self._columns(place + turn.index), strict=True):
-                target.store(offset + turn.index, column)
+            here = offset + turn.index
+            for number, column in enumerate(self._columns(place + turn.index)):
+                value = self.after.value(number, here, column, None)
+                self.targets[number].store(here, value)
         with k.loop(run, start=whole, step=lanes) as turn:
             for number, column in enumerate(self._columns(place + turn.index)):
                 with k.when(self.valid > number):
-                    here = self.targets[number] + (offset + turn.index)
-                    k.store_first(here, column, run - turn.index)
+                    there, left = offset + turn.index, run - turn.index
+                    value = self.after.value(number, there, column, left)
+                    k.store_first(self.targets[number] + there, value, left)
 
     def _columns(self, place: Value) -> list[Value]:
         panel = self.tiling.panel

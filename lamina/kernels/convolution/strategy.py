@@ -18,13 +18,14 @@ class Strategy:
 
     `cost` estimates the cycles of one core for one sample, in vector instructions of which two
     are issued a cycle; it and `applies` are asked with a batch of one, so that neither batch nor
-    threads choose the algorithm.
+    threads choose the algorithm. `fuses` says whether the plan does what comes after the sums.
     """
 
     name: str
     applies: Callable[[Problem], bool]
     cost: Callable[[Problem], float]
     plan: Callable[[Problem], Plan]
+    fuses: Callable[[Problem], bool] = lambda _: False
 
 
 def layout_cost(p: Problem) -> float:
@@ -38,3 +39,8 @@ def layout_cost(p: Problem) -> float:
     weights = prod(p.w.shape) if prod(p.places) >= prod(p.taps) else 0
     results = p.w.shape[0] * prod(p.places) if p.out.strides[4] != 1 else 0
     return each * weights + _RESULT * results
+
+
+def reads_no_residual(p: Problem) -> bool:
+    """Return whether what comes after the sums needs no more than a bias."""
+    return p.after is None or not p.after.has_residual

@@ -14,7 +14,8 @@ from lamina.codegen import jit
 from lamina.codegen.target import host_target
 from lamina.kernels.convolution.channel_lanes import CHANNEL_BLOCK
 from lamina.kernels.convolution.problem import Problem, plane_fields
-from lamina.kernels.convolution.strategy import Strategy
+from lamina.kernels.convolution.results import SUM
+from lamina.kernels.convolution.strategy import Strategy, reads_no_residual
 from lamina.kernels.convolution.winograd_kernel import (
     FIELDS,
     SLOT,
@@ -25,7 +26,16 @@ from lamina.kernels.convolution.winograd_kernel import (
 )
 from lamina.kernels.convolution.winograd_stages import Shapes
 from lamina.kernels.convolution.winograd_transforms import TAPS
-from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, argument_block, workers_for
+from lamina.kernels.expression import Expression
+from lamina.kernels.launch import (
+    FURTHER,
+    WORKSPACE,
+    Place,
+    Plan,
+    Step,
+    argument_block,
+    workers_for,
+)
 
 # Transformed weights that the third cache holds are made once; larger ones by each block of tiles,
 # which is then large.
@@ -54,6 +64,11 @@ class Winograd:
     @property
     def _shapes(self) -> Shapes:
         return shapes(host_target(), self.problem.dtype, self.outputs)
+
+    @property
+    def _after(self) -> Expression:
+        """What becomes of a sum and its bias."""
+        return SUM if self.problem.after is None else self.problem.after.expression
 
     @property
     def _k_block(self) -> int:
@@ -102,7 +117,7 @@ class Winograd:
         s, chunks = self._shapes, self._weight_blocks
         flops = chunks * s.weight_block
         workers = workers_for(flops=flops, chunks=chunks)
-        entry = jit.kernel(emit_winograd, self.problem.dtype, self.outputs, name="prepare")
+        entry = jit.kernel(emit_winograd, self.problem.dtype, self.outputs, SUM, name="prepare")
         arguments = self._arguments(1, 1, target) | {"chunks": chunks}
         return Step(entry, _block(arguments), self._places(target), scratch_bytes(s, 1, 1), workers)
 
@@ -132,7 +147,7 @@ class Winograd:
         arguments = self._arguments(block_tiles, parts, prepared)
         workers = workers_for(flops=self._flops, chunks=arguments["chunks"])
         return Step(
-            jit.kernel(emit_winograd, self.problem.dtype, self.outputs),
+            jit.kernel(emit_winograd, self.problem.dtype, self.outputs, self._after),
             _block(arguments),
             self._places(prepared),
             scratch_bytes(s, block_tiles, arguments["k_blocks"]),
@@ -142,6 +157,9 @@ class Winograd:
     def _places(self, prepared: Place | None) -> tuple[tuple[int, Place], ...]:
         places = [(SLOT["out"], self.problem.out.place), (SLOT["x"], self.problem.x.place)]
         places.append((SLOT["w"], self.problem.w.place))
+        after = self.problem.after
+        if after is not None and after.has_bias:
+            places.append((SLOT["bias"], Place(FURTHER, 0)))
         return (*places, *([(SLOT["u"], prepared)] if prepared is not None else []))
 
     def _arguments(self, block_tiles: int, parts: int, prepared: Place | None) -> dict[str, int]:
@@ -209,6 +227,7 @@ WINOGRAD = tuple(
         applies=_applies,
         cost=partial(_cost, outputs=outputs),
         plan=partial(_plan, outputs=outputs),
+        fuses=reads_no_residual,
     )
     for outputs in (4, 2)
 )

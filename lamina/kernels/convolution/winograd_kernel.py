@@ -34,6 +34,7 @@ from lamina.kernels.convolution.winograd_stages import (
 )
 from lamina.kernels.convolution.winograd_tiles import Run, runs
 from lamina.kernels.convolution.winograd_transforms import TRANSFORMS
+from lamina.kernels.expression import Expression
 
 FIELDS = (
     "counter", "chunks", "out", "x", "w", "u", "is_prepared",
@@ -41,7 +42,7 @@ FIELDS = (
     "channels", "outputs", "k_block", "k_blocks",
     "height", "width", "out_height", "out_width", "top", "left",
     "out_group", "out_image", "out_channel", "out_row", "x_group", "x_image", "x_channel", "x_row",
-    "w_group", "w_output", "w_channel", "w_row", "w_column", "v_start",
+    "w_group", "w_output", "w_channel", "w_row", "w_column", "v_start", "bias",
 )  # fmt: skip
 SLOT = {name: place for place, name in enumerate(FIELDS)}
 _LINE_BYTES = 64
@@ -216,7 +217,9 @@ class _Chunk:
         left = self.get("outputs") - output - lane
         with k.when(left > 0), self._runs() as run:
             m = self.m + (run.first * s.panel + lane)
-            k.call(self.stages.output, m, self.m_pitch, run.tiles, self.pixels, self.spare)
+            bias = self.at("bias") + (self.group * self.get("outputs") + output + lane)
+            buffers = (self.pixels, self.spare, bias)
+            k.call(self.stages.output, m, self.m_pitch, run.tiles, *buffers, left)
             row, column = run.row * outputs, run.column * outputs
             place = (
                 self.group * self.get("out_group")
@@ -233,9 +236,10 @@ class _Chunk:
             )  # fmt: skip
 
 
-def emit_winograd(module: KernelModule, dtype: str, outputs: int) -> None:
-    """Define `run(arguments, scratch)`, which claims chunks and computes them, and `prepare`, which
-    claims blocks of weights and transforms them to where `u` points.
+def emit_winograd(module: KernelModule, dtype: str, outputs: int, after: Expression) -> None:
+    """Define `run(arguments, scratch)`, which claims chunks and computes them, `after` saying what
+    becomes of a sum and its bias, and `prepare`, which claims blocks of weights and transforms them
+    to where `u` points.
     """
     s = shapes(module.target, dtype, outputs)
     stages = _Stages(
@@ -243,7 +247,7 @@ def emit_winograd(module: KernelModule, dtype: str, outputs: int) -> None:
         input=emit_input(module, s, CHANNEL_BLOCK),
         weights=emit_weights(module, s),
         multiply=emit_multiplications(module, s.registers, row_pitch=CHANNEL_BLOCK, step=1),
-        output=emit_output(module, s),
+        output=emit_output(module, s, after),
         write=emit_write(module, s.registers, s.lanes),
     )
     _emit_entry(module, "run", _Chunk.run, s, stages)

@@ -17,7 +17,9 @@ from lamina.kernels.convolution.channel_lanes import (
     loaded,
     store_apart,
 )
+from lamina.kernels.convolution.results import BIAS, reads
 from lamina.kernels.convolution.winograd_transforms import TAPS, Transform
+from lamina.kernels.expression import Expression, emit
 
 LONGEST_RUN = 16
 
@@ -161,17 +163,18 @@ def _transform_weights(
         store_apart(target + row.index * (size * s.weight_pitch), found, s.weight_pitch)
 
 
-def emit_output(module: KernelModule, s: Shapes) -> Function:
-    """Define `_output(m, pitch, tiles, pixels, spare)`: A·m·Aᵀ of each tile of a run, for as many
-    output channels as a register has lanes.
+def emit_output(module: KernelModule, s: Shapes, after: Expression) -> Function:
+    """Define `_output(m, pitch, tiles, pixels, spare, bias, left)`: what becomes of A·m·Aᵀ of each
+    tile of a run, for as many output channels as a register has lanes, of which `left` are there.
     """
     parameters: dict[str, Type] = {
         "m": Pointer(s.scalar), "pitch": i64, "tiles": i64, "pixels": Pointer(s.scalar),
-        "spare": Pointer(s.scalar),
+        "spare": Pointer(s.scalar), "bias": Pointer(s.scalar), "left": i64,
     }  # fmt: skip
     size, outputs, lanes = s.transform.size, s.transform.outputs, s.lanes
     with module.function("_output", parameters, inline="never") as opened:
-        k, m, pitch, tiles, pixels, spare = opened
+        k, m, pitch, tiles, pixels, spare, bias, left = opened
+        added = k.load_first(bias, left) if reads(after, BIAS) else k.zeros(s.scalar)
         with k.loop(tiles) as tile:
             source = m + tile.index * s.panel
             target = pixels + tile.index * (outputs * lanes)
@@ -183,6 +186,7 @@ def emit_output(module: KernelModule, s: Shapes) -> Function:
             with k.loop(outputs) as row:
                 here = spare + row.index * (size * lanes)
                 found = s.transform.output(k, loaded(here, lanes, size, lanes))
-                store_apart(target + row.index * s.pixel_pitch, found, lanes)
+                results = [emit(k, after, [total, added]) for total in found]
+                store_apart(target + row.index * s.pixel_pitch, results, lanes)
         handle: Function = k.handle
     return handle

@@ -1,0 +1,84 @@
+"""Convolutions that go on with each sum before it is stored: made by programs."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import final
+
+import numpy as np
+
+from lamina.errors import ShapeError
+from lamina.kernels.by_numpy import evaluate
+from lamina.kernels.convolution.entry import conv as native_conv
+from lamina.kernels.convolution.results import BIAS, RESIDUAL, reads
+from lamina.kernels.expression import Expression
+from lamina.memory import Array, Spec
+from lamina.memory.array import NDArray
+from lamina.ops.layers.convolution import Conv
+from lamina.ops.registry import Kernel, Op, define, in_c_order
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class ConvThen(Op):
+    """expression(conv(x, w), bias, residual): `Input(0)` is the sum.
+
+    Where the expression reads them, `Input(1)` is a bias (O,), a number a channel, and `Input(2)` a
+    residual of the shape of the output.
+    """
+
+    name = "conv_then"
+    differentiable = False
+
+    conv: Conv
+    expression: Expression
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether a bias comes after the weights."""
+        return reads(self.expression, BIAS)
+
+    @property
+    def has_residual(self) -> bool:
+        """Whether a residual comes last."""
+        return reads(self.expression, RESIDUAL)
+
+    def infer(self, *inputs: Spec) -> Spec:
+        out = self.conv.infer(*inputs[:2])
+        wanted = [Spec((out.shape[1],), out.dtype)] * self.has_bias + [out] * self.has_residual
+        if list(inputs[2:]) != wanted:
+            raise ShapeError(f"conv_then: {inputs[2:]} given after the weights; expected {wanted}")
+        return out
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        total = self.conv.ref(*inputs[:2])
+        further = list(inputs[2:])
+        values = [total, total, total]
+        if self.has_bias:
+            values[1] = further.pop(0).reshape(-1, *(1,) * len(self.conv.out_spatial))
+        if self.has_residual:
+            values[2] = further.pop(0)
+        (found,) = evaluate((self.expression,), values)
+        return np.asarray(found)
+
+    def operations(self, output: Spec, *inputs: Spec) -> int:
+        return self.conv.operations(output, *inputs[:2])
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return self._run if inputs[0].dtype.name in ("float32", "float64") else None
+
+    def _run(self, out: Array, x: Array, w: Array, *further: Array) -> None:
+        left = [in_c_order(array) for array in further]
+        op = self.conv
+        kernel = partial(
+            native_conv,
+            stride=op.stride,
+            padding=op.padding,
+            dilation=op.dilation,
+            input_dilation=op.input_dilation,
+            groups=op.groups,
+            batch_groups=op.batch_groups,
+            epilogue=self.expression,
+        )
+        bias = left.pop(0) if self.has_bias else None
+        kernel(out, x, w, bias=bias, residual=left.pop(0) if self.has_residual else None)
