@@ -13,139 +13,35 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from lamina.codegen import jit
-from lamina.codegen.builder import Builder, KernelModule
+from lamina.codegen.builder import KernelModule
 from lamina.codegen.target import host_target
-from lamina.codegen.types import Pointer, Scalar, element_of, i8, i64
+from lamina.codegen.types import Scalar, element_of, i64
 from lamina.codegen.values import Value
 from lamina.kernels.launch import PLANS_KEPT, Place, Step, argument_block, workers_for
 from lamina.kernels.operand import Operand, Shape
+from lamina.kernels.pool_places import emit_places
+from lamina.kernels.pool_planes import (
+    COUNT,
+    DILATION,
+    MISSING,
+    PADDING,
+    SIZE,
+    SLOT,
+    STRIDE,
+    TAPS,
+    Along,
+    Axes,
+    Plane,
+    fill,
+    open_planes,
+    strided,
+)
 from lamina.kernels.reduction.program import TOTAL, Phase
-from lamina.kernels.reduction.rows import computed, loaded
+from lamina.kernels.reduction.rows import loaded
 from lamina.kernels.scalars import COMPUTED, STORED
-
-_FIELDS = ("counter", "planes", "first", "second", "third", "rates", "shifts", "row")
-_SLOT = {name: place for place, name in enumerate(_FIELDS)}
-_AXES = len(_FIELDS)
-_SIZE, _COUNT, _TAPS, _STRIDE, _PADDING, _DILATION = range(6)
-
-
-class Along(NamedTuple):
-    """Windows along an axis: window p covers p·stride + k·dilation − padding for k < taps."""
-
-    size: int
-    windows: int
-    taps: int
-    stride: int
-    padding: int
-    dilation: int
-
-    @property
-    def reach(self) -> int:
-        """How many places all windows cover."""
-        return (self.windows - 1) * self.stride + (self.taps - 1) * self.dilation + 1
-
-
-Axes = tuple[Along, Along, Along]
-_MISSING = Along(1, 1, 1, 1, 0, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Plane:
-    """Emits work on planes."""
-
-    k: Builder
-    args: Value
-
-    def get(self, name: str) -> Value:
-        return self.args[_SLOT[name]]
-
-    def of(self, what: int, axis: int) -> Value:
-        """Return one number of an axis, as `Along` has them."""
-        return self.args[_AXES + axis * 6 + what]
-
-    def sizes(self, what: int) -> Value:
-        """Return the product of a number over the axes."""
-        return self.of(what, 0) * self.of(what, 1) * self.of(what, 2)
-
-    def taps_inside(self, axis: int, place: Value) -> tuple[Value, Value]:
-        """Return the range of the taps of the window at `place` that lie inside the axis."""
-        k, dilation = self.k, self.of(_DILATION, axis)
-        start = place * self.of(_STRIDE, axis) - self.of(_PADDING, axis)
-        first = k.maximum(dilation - 1 - start, 0) // dilation
-        last = (k.maximum(self.of(_SIZE, axis) - start, 0) + dilation - 1) // dilation
-        return first, k.minimum(last, self.of(_TAPS, axis))
-
-    def places(self, axis: int, place: Value, tap: Value) -> Value:
-        """Return where a tap of the window at `place` lies."""
-        start = place * self.of(_STRIDE, axis) - self.of(_PADDING, axis)
-        return start + tap * self.of(_DILATION, axis)
-
-    def rows(self, depth: Value, height: Value, body: Callable[[Value], None]) -> None:
-        """Emit `body(row)` for each row of the plane in the windows at (depth, height)."""
-        k = self.k
-        first, last = self.taps_inside(0, depth)
-        low, high = self.taps_inside(1, height)
-        with k.loop(last, start=first) as layer, k.loop(high, start=low) as line:
-            deep = self.places(0, depth, layer.index)
-            body(deep * self.of(_SIZE, 1) + self.places(1, height, line.index))
-
-    def each_row(self, body: Callable[[Value, Value, Value], None]) -> None:
-        """Emit `body(depth, height, first window)` for each row of windows."""
-        k = self.k
-        with k.loop(self.of(_COUNT, 0)) as depth, k.loop(self.of(_COUNT, 1)) as height:
-            row = depth.index * self.of(_COUNT, 1) + height.index
-            body(depth.index, height.index, row * self.of(_COUNT, 2))
-
-
-def _open(
-    module: KernelModule,
-    dtypes: Sequence[str],
-    work: Callable[[_Plane, Value, list[Value]], None],
-    prepare: Callable[[_Plane, Value], None] | None = None,
-) -> None:
-    """Define `run(arguments, scratch)`: claim planes; the first operand has the planes, the others
-    an element for each window.
-    """
-    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
-        k,
-        args,
-        scratch,
-    ):
-        plane = _Plane(k, args)
-        if prepare is not None:
-            prepare(plane, scratch)
-        names = ("first", "second", "third")
-        pointers = [
-            k.pointer_at(plane.get(name), STORED[dtype])
-            for name, dtype in zip(names, dtypes, strict=False)
-        ]
-
-        with k.claimed(args, plane.get("planes")) as number:
-            sizes = [plane.sizes(_SIZE), plane.sizes(_COUNT), plane.sizes(_COUNT)]
-            moved = [p + number * n for p, n in zip(pointers, sizes, strict=False)]
-            work(plane, scratch, moved)
-
-
-def _fill(k: Builder, memory: Value, count: Value, value: Value) -> None:
-    lanes = k.target.lanes(element_of(memory.type))
-    with k.loop(count, step=lanes) as turn:
-        memory.store(turn.index, value)
-
-
-def _strided(k: Builder, memory: Value, lanes: int, stride: Value, step: int) -> Value:
-    """Return every `stride`-th element; `step` is the stride where it is 1 or 2, else 0."""
-    if step == 1:
-        return memory.load(0, lanes=lanes)
-    if step == 2 and lanes > 1:
-        low, high = memory.load(0, lanes=lanes), memory.load(lanes, lanes=lanes)
-        return k.shuffle(low, high, range(0, 2 * lanes, 2))
-    value = memory.load(0, lanes=lanes)
-    for lane in range(1, lanes):
-        value = k.with_lane(value, lane, memory[stride * lane])
-    return value
 
 
 def emit_pool(module: KernelModule, dtype: str, combine: str, step: int) -> None:
@@ -155,29 +51,29 @@ def emit_pool(module: KernelModule, dtype: str, combine: str, step: int) -> None
     scalar = COMPUTED[number]
     lanes = module.target.lanes(scalar)
 
-    def prepare(plane: _Plane, scratch: Value) -> None:
+    def prepare(plane: Plane, scratch: Value) -> None:
         identity = plane.k.constant(plane.k.vector(scalar), _identity(phase))
-        _fill(plane.k, plane.k.cast_pointer(scratch, scalar), plane.get("row"), identity)
+        fill(plane.k, plane.k.cast_pointer(scratch, scalar), plane.get("row"), identity)
 
-    def work(plane: _Plane, scratch: Value, operands: list[Value]) -> None:
+    def work(plane: Plane, scratch: Value, operands: list[Value]) -> None:
         k, (x, out) = plane.k, operands
         row = k.cast_pointer(scratch, scalar)
         identity = k.constant(k.vector(scalar), _identity(phase))
         fold = phase.combined(k)
-        width, count = plane.of(_SIZE, 2), plane.of(_COUNT, 2)
+        width, count = plane.of(SIZE, 2), plane.of(COUNT, 2)
 
         def windows(depth: Value, height: Value, first: Value) -> None:
-            inner = row + plane.of(_PADDING, 2)
+            inner = row + plane.of(PADDING, 2)
             with k.loop(width, step=lanes) as turn:
                 left = width - turn.index
                 total = _down(plane, x + turn.index, depth, height, fold, identity, left)
                 mask = k.lanes_below(scalar, left, lanes)
                 inner.store(turn.index, k.select(mask, total, identity))
             with k.loop(count, step=lanes) as turn:
-                start = row + turn.index * plane.of(_STRIDE, 2)
-                with k.loop(plane.of(_TAPS, 2), carry=[identity]) as tap:
-                    here = start + tap.index * plane.of(_DILATION, 2)
-                    term = _strided(k, here, lanes, plane.of(_STRIDE, 2), step)
+                start = row + turn.index * plane.of(STRIDE, 2)
+                with k.loop(plane.of(TAPS, 2), carry=[identity]) as tap:
+                    here = start + tap.index * plane.of(DILATION, 2)
+                    term = strided(k, here, lanes, plane.of(STRIDE, 2), step)
                     tap.next = [fold(tap.carried[0], term)]
                 value = tap.results[0]
                 if combine == "add":
@@ -188,7 +84,7 @@ def emit_pool(module: KernelModule, dtype: str, combine: str, step: int) -> None
 
         plane.each_row(windows)
 
-    _open(module, (dtype, dtype), work, prepare)
+    open_planes(module, (dtype, dtype), work, prepare)
 
 
 def _identity(phase: Phase) -> int | float:
@@ -197,7 +93,7 @@ def _identity(phase: Phase) -> int | float:
 
 
 def _down(
-    plane: _Plane,
+    plane: Plane,
     x: Value,
     depth: Value,
     height: Value,
@@ -206,25 +102,25 @@ def _down(
     left: Value,
 ) -> Value:
     """Return a register of columns of the rows in a window combined."""
-    k, width = plane.k, plane.of(_SIZE, 2)
+    k, width = plane.k, plane.of(SIZE, 2)
     lanes = k.target.lanes(element_of(identity.type))
     first, last = plane.taps_inside(0, depth)
     low, high = plane.taps_inside(1, height)
     with k.loop(last, start=first, carry=[identity]) as layer:
         with k.loop(high, start=low, carry=layer.carried) as line:
             deep = plane.places(0, depth, layer.index)
-            row = deep * plane.of(_SIZE, 1) + plane.places(1, height, line.index)
+            row = deep * plane.of(SIZE, 1) + plane.places(1, height, line.index)
             line.next = [fold(line.carried[0], loaded(k, x + row * width, lanes, left))]
         layer.next = line.results
     return layer.results[0]
 
 
 def _divisor(
-    plane: _Plane, rates: Value, depth: Value, height: Value, place: Value, lanes: int
+    plane: Plane, rates: Value, depth: Value, height: Value, place: Value, lanes: int
 ) -> Value:
     """Return what the sums of windows are divided by: the product of a number for each axis."""
-    deep = rates[depth] * rates[plane.of(_COUNT, 0) + height]
-    start = plane.of(_COUNT, 0) + plane.of(_COUNT, 1) + place
+    deep = rates[depth] * rates[plane.of(COUNT, 0) + height]
+    start = plane.of(COUNT, 0) + plane.of(COUNT, 1) + place
     return rates.load(start, lanes=lanes) * deep
 
 
@@ -233,13 +129,13 @@ def emit_spread(module: KernelModule, dtype: str, step: int) -> None:
     scalar = STORED[dtype]
     lanes = module.target.lanes(scalar)
 
-    def work(plane: _Plane, scratch: Value, operands: list[Value]) -> None:
+    def work(plane: Plane, scratch: Value, operands: list[Value]) -> None:
         k, (out, grad) = plane.k, operands
         shares = k.cast_pointer(scratch, scalar)
-        row = shares + (plane.of(_COUNT, 2) + lanes)
-        width, count = plane.of(_SIZE, 2), plane.of(_COUNT, 2)
-        with k.loop(plane.sizes(_SIZE), step=lanes) as turn:
-            left = plane.sizes(_SIZE) - turn.index
+        row = shares + (plane.of(COUNT, 2) + lanes)
+        width, count = plane.of(SIZE, 2), plane.of(COUNT, 2)
+        with k.loop(plane.sizes(SIZE), step=lanes) as turn:
+            left = plane.sizes(SIZE) - turn.index
             k.store_first(out + turn.index, k.zeros(scalar), left)
 
         def windows(depth: Value, height: Value, first: Value) -> None:
@@ -248,10 +144,10 @@ def emit_spread(module: KernelModule, dtype: str, step: int) -> None:
                 value = k.load_first(grad + (first + turn.index), count - turn.index)
                 value = value / _divisor(plane, rates, depth, height, turn.index, lanes)
                 shares.store(turn.index, value)
-            _fill(k, row, plane.get("row"), k.zeros(scalar))
-            with k.loop(plane.of(_TAPS, 2)) as tap:
-                _add_across(plane, row + tap.index * plane.of(_DILATION, 2), shares, step)
-            inner = row + plane.of(_PADDING, 2)
+            fill(k, row, plane.get("row"), k.zeros(scalar))
+            with k.loop(plane.of(TAPS, 2)) as tap:
+                _add_across(plane, row + tap.index * plane.of(DILATION, 2), shares, step)
+            inner = row + plane.of(PADDING, 2)
 
             def add(line: Value) -> None:
                 target = out + line * width
@@ -265,12 +161,12 @@ def emit_spread(module: KernelModule, dtype: str, step: int) -> None:
 
         plane.each_row(windows)
 
-    _open(module, (dtype, dtype), work)
+    open_planes(module, (dtype, dtype), work)
 
 
-def _add_across(plane: _Plane, row: Value, shares: Value, step: int) -> None:
+def _add_across(plane: Plane, row: Value, shares: Value, step: int) -> None:
     """Add the share of each window to its place in a row."""
-    k, count, stride = plane.k, plane.of(_COUNT, 2), plane.of(_STRIDE, 2)
+    k, count, stride = plane.k, plane.of(COUNT, 2), plane.of(STRIDE, 2)
     if step != 1:
         with k.loop(count) as turn:
             place = turn.index * stride
@@ -283,60 +179,14 @@ def _add_across(plane: _Plane, row: Value, shares: Value, step: int) -> None:
         row.store(turn.index, row.load(turn.index, lanes=lanes) + share)
 
 
-def emit_places(module: KernelModule, dtype: str, number: str) -> None:
-    """Define the kernel that finds the first tap of each window that holds its greatest."""
-
-    def work(plane: _Plane, _: Value, operands: list[Value]) -> None:
-        k, (x, greatest, places) = plane.k, operands
-
-        def windows(depth: Value, height: Value, first: Value) -> None:
-            with k.loop(plane.of(_COUNT, 2)) as place:
-                wanted = computed(k, greatest[first + place.index])
-                found = _first_equal(plane, x, (depth, height, place.index), wanted)
-                places[first + place.index] = k.convert(found, STORED[number])
-
-        plane.each_row(windows)
-
-    _open(module, (dtype, dtype, number), work)
-
-
-def _first_equal(plane: _Plane, x: Value, window: tuple[Value, ...], wanted: Value) -> Value:
-    """Return the number of the first tap that holds `wanted`, the last where none does.
-
-    The last tap is tried first.
-    """
-    k = plane.k
-    ranges = [plane.taps_inside(axis, place) for axis, place in enumerate(window)]
-    found = k.cell(i64, plane.sizes(_TAPS) - 1)
-
-    def try_taps(axis: int, number: Value, row: Value) -> None:
-        first, last = ranges[axis]
-        with k.loop(last, start=first) as turn:
-            tap = last - 1 - (turn.index - first)
-            name = number * plane.of(_TAPS, axis) + tap
-            here = row * plane.of(_SIZE, axis) + plane.places(axis, window[axis], tap)
-            if axis < 2:
-                try_taps(axis + 1, name, here)
-                return
-            value = computed(k, x[here])
-            hit = value.equals(wanted)
-            if element_of(value.type).is_float:
-                both = k.both(value.differs(value), wanted.differs(wanted))
-                hit = k.either_true(hit, both)
-            found.set(k.select(hit, name, found.get()))
-
-    try_taps(0, k.integer(0), k.integer(0))
-    return found.get()
-
-
 def emit_put(module: KernelModule, dtype: str, number: str) -> None:
     """Define the kernel that adds the value of each window to the place of its tap."""
     scalar = STORED[dtype]
     lanes = module.target.lanes(scalar)
 
-    def work(plane: _Plane, _: Value, operands: list[Value]) -> None:
+    def work(plane: Plane, _: Value, operands: list[Value]) -> None:
         k, (out, values, places) = plane.k, operands
-        size = plane.sizes(_SIZE)
+        size = plane.sizes(SIZE)
         with k.loop(size, step=lanes) as turn:
             k.store_first(out + turn.index, k.zeros(scalar), size - turn.index)
 
@@ -345,13 +195,13 @@ def emit_put(module: KernelModule, dtype: str, number: str) -> None:
 
         _each_place(plane, places, move)
 
-    _open(module, (dtype, dtype, number), work)
+    open_planes(module, (dtype, dtype, number), work)
 
 
 def emit_take(module: KernelModule, dtype: str, number: str) -> None:
     """Define the kernel that reads the place of each window's tap."""
 
-    def work(plane: _Plane, _: Value, operands: list[Value]) -> None:
+    def work(plane: Plane, _: Value, operands: list[Value]) -> None:
         x, out, places = operands
 
         def move(window: Value, place: Value) -> None:
@@ -359,22 +209,22 @@ def emit_take(module: KernelModule, dtype: str, number: str) -> None:
 
         _each_place(plane, places, move)
 
-    _open(module, (dtype, dtype, number), work)
+    open_planes(module, (dtype, dtype, number), work)
 
 
-def _each_place(plane: _Plane, places: Value, move: Callable[[Value, Value], None]) -> None:
+def _each_place(plane: Plane, places: Value, move: Callable[[Value, Value], None]) -> None:
     """Emit `move(window, place)`; whatever numbers are given, places lie inside the plane."""
     k = plane.k
     shifts = k.pointer_at(plane.get("shifts"), i64)
-    taps, end = plane.sizes(_TAPS) - 1, plane.sizes(_SIZE) - 1
+    taps, end = plane.sizes(TAPS) - 1, plane.sizes(SIZE) - 1
 
     def windows(depth: Value, height: Value, first: Value) -> None:
         zero = k.integer(0)
-        row = plane.places(0, depth, zero) * plane.of(_SIZE, 1) + plane.places(1, height, zero)
-        with k.loop(plane.of(_COUNT, 2)) as turn:
+        row = plane.places(0, depth, zero) * plane.of(SIZE, 1) + plane.places(1, height, zero)
+        with k.loop(plane.of(COUNT, 2)) as turn:
             window = first + turn.index
             tap = k.minimum(k.maximum(k.convert(places[window], i64), 0), taps)
-            start = row * plane.of(_SIZE, 2) + plane.places(2, turn.index, zero)
+            start = row * plane.of(SIZE, 2) + plane.places(2, turn.index, zero)
             move(window, k.minimum(k.maximum(start + shifts[tap], 0), end))
 
     plane.each_row(windows)
@@ -393,7 +243,7 @@ class Pooling:
 
 def three_axes(axes: Sequence[Along]) -> Axes:
     """Return the axes of windows with those that are missing in front."""
-    padded = (*(_MISSING,) * (3 - len(axes)), *axes)
+    padded = (*(MISSING,) * (3 - len(axes)), *axes)
     return padded[0], padded[1], padded[2]
 
 
@@ -419,7 +269,7 @@ def pooling(
         "max": (emit_pool, (dtype, "maximum", step)),
         "mean": (emit_pool, (dtype, "add", step)),
         "spread": (emit_spread, (dtype, step)),
-        "places": (emit_places, (dtype, number)),
+        "places": (emit_places, (dtype, number, step)),
         "put": (emit_put, (dtype, number)),
         "take": (emit_take, (dtype, number)),
     }
@@ -434,7 +284,7 @@ def pooling(
     elements = planes * (prod(a.size for a in axes) + prod(a.windows * a.taps for a in axes))
     workers = workers_for(nbytes=elements * scalar.bytes, chunks=planes)
     operands = 2 if kind in ("max", "mean", "spread") else 3
-    places = tuple((_SLOT["first"] + n, Place(n, 0)) for n in range(operands))
+    places = tuple((SLOT["first"] + n, Place(n, 0)) for n in range(operands))
     scratch = (row + across.windows + 3 * lanes) * scalar.bytes
     entry = jit.kernel(emitter, *parameters)
     return Pooling(Step(entry, arguments, places, scratch, workers, keeps=(rates, shifts)))

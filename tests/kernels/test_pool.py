@@ -8,7 +8,8 @@ import pytest
 from kernels.operands import ArrayOperand, GuardedMemory
 
 from lamina.codegen import threads
-from lamina.kernels.pool import Along, pooling, three_axes
+from lamina.kernels.pool import pooling, three_axes
+from lamina.kernels.pool_planes import Along
 
 CASES = {
     "halves": (Along(6, 3, 2, 2, 0, 1), Along(8, 4, 2, 2, 0, 1)),

@@ -10,7 +10,8 @@ import numpy as np
 
 from lamina import dtypes
 from lamina.errors import DTypeError, ShapeError
-from lamina.kernels.pool import Along, Pooling, pooling, three_axes
+from lamina.kernels.pool import Pooling, pooling, three_axes
+from lamina.kernels.pool_planes import Along
 from lamina.layout import Shape
 from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray, scratch, scratch_full
