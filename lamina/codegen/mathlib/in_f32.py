@@ -17,11 +17,14 @@ from lamina.codegen.mathlib.arithmetic import (
     polynomial,
 )
 from lamina.codegen.mathlib.coefficients import (
+    ERFC,
+    ERFC_BEND,
     EXP_IN_F32,
     LN2,
     LN2_IN_F32,
     LOG2_E,
     LOG_IN_F32,
+    ROOT_HALF,
     TANH_IN_F32,
 )
 from lamina.codegen.types import element_of, f32, i32, u32
@@ -59,12 +62,13 @@ def _series(k: Builder, r: Value, low: Value) -> Value:
     return r + fma(k, r * r, polynomial(k, r, EXP_IN_F32["f32"]), low)
 
 
-def _parts(k: Builder, x: Value) -> tuple[Value, Value, Value]:
-    """Return q, n, and n in the low bits of a u32: eˣ = (1 + q)·2ⁿ."""
+def _parts(k: Builder, x: Value, x_low: Value | None = None) -> tuple[Value, Value, Value]:
+    """Return q, n, and n in the low bits of a u32: e^(x + x_low) = (1 + q)·2ⁿ."""
     shifted = fma(k, x, LOG2_E[0], _WHOLE)
     n = shifted - _WHOLE
     high, low = LN2_IN_F32
     most, less = fma(k, n, -high, x), n * -low
+    less = less if x_low is None else less + x_low
     r = most + less
     return _series(k, r, less - (r - most)), n, k.bitcast(shifted, u32)
 
@@ -166,3 +170,38 @@ def tanh(k: Builder, x: Value) -> Value:
     ratio = (w + w) / below
     far = 1.0 - fma(k, -ratio, (1.0 - below) + w, ratio)
     return k.copy_sign(k.select(size < 1.0, near, far), x)
+
+
+def _below_tail(k: Builder, size: Value, square: tuple[Value, Value], factor: Value) -> Value:
+    """Return factor·erfc x for 0 ≤ x ≤ 10.3, given x and x² as two numbers."""
+    q, n, bits = _parts(k, -square[0], -square[1])
+    power, rest = _powers(k, n, bits)
+    inverse = 1.0 / (size + ERFC_BEND["f32"])
+    t = fma(k, inverse, -2.0 * ERFC_BEND["f32"], 1.0)
+    bent = polynomial(k, t, ERFC["f32"]) * (inverse * factor)
+    return bent * fma(k, q, 2.0, 2.0) * power * rest
+
+
+def erfc(k: Builder, x: Value) -> Value:
+    """Return 1 − erf x for f32, accurate where it is small too.
+
+    At most 6 ULP: a polynomial, a quotient and a power, each rounded.
+    """
+    size = k.absolute(clamp(k, x, -10.3, 10.3))
+    square = size * size
+    lost = fma(k, size, size, -square)
+    tail = _below_tail(k, size, (square, lost), k.constant(x.type, 1.0))
+    return k.select(x < 0.0, 2.0 - tail, tail)
+
+
+def gelu(k: Builder, x: Value) -> Value:
+    """Return x·Φ(x) = x/2·erfc(−x/√2) for f32, accurate where Φ is small too.
+
+    At most 6 ULP: a polynomial, a quotient and a power, each rounded.
+    """
+    size = k.absolute(clamp(k, x, -14.6, 14.6))
+    square = size * size
+    lost = fma(k, size, size, -square)
+    halves = square * 0.5, lost * 0.5
+    tail = _below_tail(k, size * ROOT_HALF[0], halves, size * 0.5)
+    return k.copy_sign(k.select(x < 0.0, -tail, x - tail), x)
