@@ -6,6 +6,7 @@ polynomial for all x (Shepherd and Laframboise, "Chebyshev approximation of (1 +
 """
 
 from lamina.codegen.builder import Builder
+from lamina.codegen.mathlib import in_f32
 from lamina.codegen.mathlib.arithmetic import (
     Pair,
     clamp,
@@ -20,7 +21,6 @@ from lamina.codegen.mathlib.arithmetic import (
     sum_of,
 )
 from lamina.codegen.mathlib.coefficients import ERF, ERFC, ERFC_BEND, ROOT_HALF
-from lamina.codegen.mathlib import in_f32
 from lamina.codegen.mathlib.exponentials import exp_pair, exp_parts
 from lamina.codegen.mathlib.in_f32 import with_form_in_f32
 from lamina.codegen.types import Scalar, f32

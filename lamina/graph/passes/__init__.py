@@ -11,6 +11,7 @@ from lamina.graph.passes.fuse_convolutions import fuse_convolutions
 from lamina.graph.passes.fuse_elementwise import fuse_elementwise
 from lamina.graph.passes.fuse_products import fuse_products
 from lamina.graph.passes.pack_products import pack_products
+from lamina.graph.passes.prepare_filters import prepare_filters
 
 __all__ = [
     "PASSES",
@@ -21,6 +22,7 @@ __all__ = [
     "fuse_products",
     "optimise",
     "pack_products",
+    "prepare_filters",
     "remove_dead_code",
     "share_common_subexpressions",
     "simplify",
@@ -33,6 +35,7 @@ PASSES: tuple[Pass, ...] = (
     share_common_subexpressions,
     fold_batch_norm,
     fuse_convolutions,
+    prepare_filters,
     fuse_products,
     pack_products,
     fuse_elementwise,

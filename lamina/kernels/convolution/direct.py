@@ -10,10 +10,10 @@ from lamina.kernels.convolution.filters import filter_bytes, packed_filters
 from lamina.kernels.convolution.padded import Padding, copy_cost, padded
 from lamina.kernels.convolution.problem import Problem, images, sum_axes
 from lamina.kernels.convolution.results import SUM
-from lamina.kernels.convolution.strategy import Strategy, layout_cost
+from lamina.kernels.convolution.strategy import Prepared, Strategy, layout_cost
 from lamina.kernels.convolution.tiled import Tiled, band_of
 from lamina.kernels.convolution.tiling import Tiling, channel_block, tiling_for
-from lamina.kernels.launch import WORKSPACE, Place, Plan, Step, View
+from lamina.kernels.launch import OUT, WORKSPACE, Place, Plan, Step, View
 from lamina.kernels.operand import coalesce
 from lamina.kernels.scalars import SCALARS
 
@@ -61,18 +61,27 @@ def _weights(p: Problem, block: int, together: int) -> tuple[list[Step], Place |
 
     Nothing is packed ahead where each panel of weights is used in one place only.
     """
+    if p.prepared is not None:
+        return [], p.prepared, 0
     tiling = tiling_for(host_target(), SCALARS[p.dtype], block)
     pixels = together * prod(p.places)
     is_used_once = together == p.out.shape[0] and _band(p, pixels, tiling) >= pixels
     if is_used_once:
         return [], None, 0
-    w, _, sums = sum_axes(p, p.x)
     target = Place(WORKSPACE, 0)
+    packed = _packed(p, block, target)
+    return [packed.step], target, packed.nbytes
+
+
+def _packed(p: Problem, block: int, target: Place) -> Prepared:
+    """Return the call that packs the weights, and how many bytes they take then."""
+    tiling = tiling_for(host_target(), SCALARS[p.dtype], block)
+    w, _, sums = sum_axes(p, p.x)
     step = packed_filters(
         w.place, target, dtype=p.dtype, tiling=tiling, groups=p.groups, outputs=p.outputs,
         channels=p.channels, row=p.w.strides[0], sums=sums,
     )  # fmt: skip
-    return [step], target, filter_bytes(p.w.shape, p.groups, tiling, p.dtype)
+    return Prepared(step, filter_bytes(p.w.shape, p.groups, tiling, p.dtype))
 
 
 def _compute(p: Problem, x: View, block: int, packed: Place | None, group: int) -> Step:
@@ -163,6 +172,7 @@ DIRECT = Strategy(
     cost=_blocked_cost,
     plan=_copied_blocks,
     fuses=lambda _: True,
+    prepared=lambda p: _packed(p, _block(p), Place(OUT, 0)),
 )
 DIRECT_UNBLOCKED = Strategy(
     name="direct unblocked",
@@ -170,4 +180,5 @@ DIRECT_UNBLOCKED = Strategy(
     cost=_unblocked_cost,
     plan=_as_it_lies,
     fuses=lambda _: True,
+    prepared=lambda p: _packed(p, 1, Place(OUT, 0)),
 )

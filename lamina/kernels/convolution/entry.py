@@ -11,7 +11,7 @@ from lamina.kernels.convolution.results import SUM
 from lamina.kernels.convolution.table import choose, divided, preferred
 from lamina.kernels.elementwise import compute
 from lamina.kernels.expression import Expression, Input, substituted
-from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, View
+from lamina.kernels.launch import FURTHER, LEFT, OUT, PLANS_KEPT, RIGHT, Place, Plan, View
 from lamina.kernels.operand import Named, Operand, Shape
 from lamina.kernels.scalars import SCALARS
 
@@ -34,6 +34,7 @@ def conv(
     epilogue: Expression = SUM,
     bias: Operand | None = None,
     residual: Operand | None = None,
+    prepared: Operand | None = None,
 ) -> None:
     """Write the convolution of `x` with `w` into `out`, through an epilogue.
 
@@ -47,8 +48,9 @@ def conv(
 
     `strategy` names a row of the table of strategies; without it the cheapest is taken. An
     `epilogue` is an expression of SUM, of BIAS, a number for each channel, and of RESIDUAL, an
-    operand that lies as `out` does; the bits are those of that expression over stored sums. Raises
-    DTypeError, ShapeError, and ArgumentError, also where that strategy does not apply.
+    operand that lies as `out` does; the bits are those of that expression over stored sums.
+    `prepared` is what `ahead.prepare` made of w for the strategy named. Raises DTypeError,
+    ShapeError, and ArgumentError, also where that strategy does not apply.
     """
     call = _described(
         out, x, w, (stride, padding, dilation, input_dilation), (groups, batch_groups)
@@ -58,8 +60,8 @@ def conv(
     if residual is not None and (residual.shape, residual.strides) != (out.shape, out.strides):
         raise ShapeError(f"conv: residual {residual.shape} given; expected it to lie as out does")
     after = None if epilogue == SUM else After(epilogue)
-    plan, is_fused = _plan(*call, strategy, after, threads.num_threads())
-    others = [operand.address if operand else 0 for operand in (bias, residual)]
+    plan, is_fused = _plan(*call, strategy, after, prepared is not None, threads.num_threads())
+    others = [operand.address if operand else 0 for operand in (bias, residual, prepared)]
     plan.run(out.address, x.address, w.address, *others)
     if not is_fused:
         _go_on(epilogue, out, bias, residual)
@@ -119,7 +121,7 @@ def parts(
 ) -> list[Problem]:
     """Return the problems that `conv` solves for these operands, one after the other."""
     options = (stride, padding, dilation, input_dilation)
-    problem = _problem(*_described(out, x, w, options, (groups, batch_groups)))
+    problem = problem_of(*_described(out, x, w, options, (groups, batch_groups)))
     return divided(simplified(problem), strategy)
 
 
@@ -172,10 +174,13 @@ def _plan(
     groups: tuple[int, int],
     strategy: str | None,
     after: After | None,
+    is_prepared: bool,
     workers: int,
 ) -> tuple[Plan, bool]:
     """Return the calls, and whether they do what comes after the sums."""
-    problem = _problem(dtypes, out, x, w, options, groups)
+    problem = problem_of(dtypes, out, x, w, options, groups)
+    if is_prepared:
+        problem = replace(problem, prepared=Place(FURTHER + 2, 0))
     if 0 in out[0]:
         return Plan(()), True
     pieces = [(piece, choose(piece, strategy)) for piece in divided(simplified(problem), strategy)]
@@ -191,7 +196,7 @@ def _plan(
     return Plan(steps, max(plan.workspace_bytes for plan in plans)), is_fused
 
 
-def _problem(
+def problem_of(
     dtypes: tuple[str, ...],
     out: Layout,
     x: Layout,
@@ -199,6 +204,7 @@ def _problem(
     options: tuple[Shape, ...],
     groups: tuple[int, int],
 ) -> Problem:
+    """Return the problem of operands of these dtypes, layouts and options."""
     _check(dtypes, out[0], x[0], w[0], options, groups)
     itemsize = SCALARS[dtypes[0]].bytes
     bases = zip((OUT, LEFT, RIGHT), (out, x, w), strict=True)

@@ -58,6 +58,8 @@ class Problem:
     groups: int
     batch_groups: int
     after: After | None = None
+    # Where the weights lie as the strategy wants them, if that was done ahead.
+    prepared: Place | None = None
 
     @property
     def parts(self) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import prod
 
 from lamina.kernels.convolution.problem import Problem
-from lamina.kernels.launch import Plan
+from lamina.kernels.launch import Plan, Step
 
 # Cycles: of a weight packed whose neighbours lie along the sum, across it, or nowhere near; of a
 # result that lies apart from its neighbours.
@@ -19,6 +19,7 @@ class Strategy:
     `cost` estimates the cycles of one core for one sample, in vector instructions of which two
     are issued a cycle; it and `applies` are asked with a batch of one, so that neither batch nor
     threads choose the algorithm. `fuses` says whether the plan does what comes after the sums.
+    `prepared` gives how weights can be laid out ahead, None where that gains nothing.
     """
 
     name: str
@@ -26,6 +27,15 @@ class Strategy:
     cost: Callable[[Problem], float]
     plan: Callable[[Problem], Plan]
     fuses: Callable[[Problem], bool] = lambda _: False
+    prepared: Callable[[Problem], "Prepared | None"] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The call that lays weights out ahead, from RIGHT to OUT, and how many bytes they take."""
+
+    step: Step
+    nbytes: int
 
 
 def layout_cost(p: Problem) -> float:

@@ -15,7 +15,7 @@ from lamina.codegen.target import host_target
 from lamina.kernels.convolution.channel_lanes import CHANNEL_BLOCK
 from lamina.kernels.convolution.problem import Problem, plane_fields
 from lamina.kernels.convolution.results import SUM
-from lamina.kernels.convolution.strategy import Strategy, reads_no_residual
+from lamina.kernels.convolution.strategy import Prepared, Strategy, reads_no_residual
 from lamina.kernels.convolution.winograd_kernel import (
     FIELDS,
     SLOT,
@@ -29,6 +29,7 @@ from lamina.kernels.convolution.winograd_transforms import TAPS
 from lamina.kernels.expression import Expression
 from lamina.kernels.launch import (
     FURTHER,
+    OUT,
     WORKSPACE,
     Place,
     Plan,
@@ -40,6 +41,8 @@ from lamina.kernels.launch import (
 # Transformed weights that the third cache holds are made once; larger ones by each block of tiles,
 # which is then large.
 _MOST_PREPARED_BYTES = 4 << 20
+# Larger ones take longer to read than to make of the weights.
+_MOST_AHEAD_BYTES = 12 << 20
 _TILES_PREPARED, _TILES_ALONE = 36, 64
 _MOST_BLOCK_BYTES = 8 << 20
 _CHUNKS_A_THREAD = 2
@@ -218,7 +221,14 @@ def _cost(p: Problem, *, outputs: int) -> float:
 
 
 def _plan(p: Problem, *, outputs: int) -> Plan:
-    return Winograd(p, outputs).plan()
+    return Winograd(p, outputs, p.prepared).plan()
+
+
+def _prepared(p: Problem, *, outputs: int) -> Prepared | None:
+    layer = Winograd(p, outputs)
+    if layer.prepared_bytes > _MOST_AHEAD_BYTES:
+        return None
+    return Prepared(layer.preparation(Place(OUT, 0)), layer.prepared_bytes)
 
 
 WINOGRAD = tuple(
@@ -228,6 +238,7 @@ WINOGRAD = tuple(
         cost=partial(_cost, outputs=outputs),
         plan=partial(_plan, outputs=outputs),
         fuses=reads_no_residual,
+        prepared=partial(_prepared, outputs=outputs),
     )
     for outputs in (4, 2)
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from lamina.errors import ShapeError
 from lamina.kernels.by_numpy import evaluate
+from lamina.kernels.convolution.ahead import Layer
 from lamina.kernels.convolution.entry import conv as native_conv
 from lamina.kernels.convolution.results import BIAS, RESIDUAL, reads
 from lamina.kernels.expression import Expression
@@ -24,7 +25,8 @@ class ConvThen(Op):
     """expression(conv(x, w), bias, residual): `Input(0)` is the sum.
 
     Where the expression reads them, `Input(1)` is a bias (O,), a number a channel, and `Input(2)` a
-    residual of the shape of the output.
+    residual of the shape of the output. Where a strategy is named `ahead`, the last input is what
+    `prepare_filters` made of the weights for it.
     """
 
     name = "conv_then"
@@ -32,6 +34,7 @@ class ConvThen(Op):
 
     conv: Conv
     expression: Expression
+    ahead: str | None = None
 
     @property
     def has_bias(self) -> bool:
@@ -46,7 +49,8 @@ class ConvThen(Op):
     def infer(self, *inputs: Spec) -> Spec:
         out = self.conv.infer(*inputs[:2])
         wanted = [Spec((out.shape[1],), out.dtype)] * self.has_bias + [out] * self.has_residual
-        if list(inputs[2:]) != wanted:
+        further = inputs[2:] if self.ahead is None else inputs[2:-1]
+        if list(further) != wanted:
             raise ShapeError(f"conv_then: {inputs[2:]} given after the weights; expected {wanted}")
         return out
 
@@ -69,7 +73,9 @@ class ConvThen(Op):
 
     def _run(self, out: Array, x: Array, w: Array, *further: Array) -> None:
         left = [in_c_order(array) for array in further]
+        prepared = left.pop() if self.ahead is not None else None
         op = self.conv
+        given = x if prepared is None else in_c_order(x)
         kernel = partial(
             native_conv,
             stride=op.stride,
@@ -79,6 +85,36 @@ class ConvThen(Op):
             groups=op.groups,
             batch_groups=op.batch_groups,
             epilogue=self.expression,
+            strategy=self.ahead,
+            prepared=prepared,
         )
         bias = left.pop(0) if self.has_bias else None
-        kernel(out, x, w, bias=bias, residual=left.pop(0) if self.has_residual else None)
+        kernel(out, given, w, bias=bias, residual=left.pop(0) if self.has_residual else None)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class PrepareFilters(Op):
+    """The weights of a layer as its strategy wants them: packed, or transformed."""
+
+    name = "prepare_filters"
+    differentiable = False
+
+    layer: Layer
+
+    def infer(self, *inputs: Spec) -> Spec:
+        (w,) = inputs
+        if (w.dtype.name, w.shape) != (self.layer.dtype, self.layer.w) or not self.layer.size:
+            raise ShapeError(f"prepare_filters: {w} given for {self.layer}; expected its weights")
+        return Spec((self.layer.size,), w.dtype)
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        # The order is the kernel's own: without one, the weights stand in theirs.
+        (w,) = inputs
+        out = np.zeros(self.layer.size, w.dtype)
+        out[: min(w.size, out.size)] = w.reshape(-1)[: out.size]
+        return out
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return lambda out, w: self.layer.prepare(out, in_c_order(w))
