@@ -13,8 +13,6 @@ from lamina.graph.captured import capture
 from lamina.graph.interpret import carry_out
 from lamina.graph.trees import flatten
 
-pytestmark = pytest.mark.filterwarnings("ignore::lamina.errors.FallbackWarning")
-
 
 def same(a, b):
     a, b = (x.detach().numpy() for x in (a, b))

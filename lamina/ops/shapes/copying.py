@@ -7,11 +7,14 @@ from typing import Any, Literal, final
 import numpy as np
 
 from lamina.errors import ArgumentError, ShapeError
-from lamina.layout import normalize_axis
-from lamina.memory import Spec
+from lamina.kernels.elementwise import compute
+from lamina.kernels.expression import Input
+from lamina.kernels.scalars import STORED
+from lamina.layout import cut, normalize_axis
+from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray, scratch, scratch_copy
 from lamina.ops.pointwise import ANY, Elementwise
-from lamina.ops.registry import Op, Value, define
+from lamina.ops.registry import Kernel, Op, Value, define
 from lamina.ops.shapes.movement import reshape
 
 copy = define(
@@ -49,6 +52,19 @@ class Concat(Op):
                 )
         total = sum(x.shape[self.axis] for x in inputs)
         return Spec((*first[: self.axis], total, *first[self.axis + 1 :]), inputs[0].dtype)
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        is_stored = all(x.dtype.name in STORED for x in inputs)
+        return self._join if is_stored else None
+
+    def _join(self, out: Array, *inputs: Array) -> None:
+        start = 0
+        for x in inputs:
+            size = x.shape[self.axis]
+            if x.layout.size:
+                part = out.with_layout(cut(out.layout, self.axis, start, 1, size))
+                compute([Input(0)], [part], [x])
+            start += size
 
     def ref(self, *inputs: NDArray) -> NDArray:
         sizes = list(inputs[0].shape)
