@@ -15,6 +15,7 @@ from lamina.graph.constants import Shared
 from lamina.graph.dims import Declared, Dynamic
 from lamina.graph.ir import Graph
 from lamina.graph.passes import optimise
+from lamina.graph.program import Program
 from lamina.graph.ready import Ready
 from lamina.graph.trees import flatten
 from lamina.tensor import Tensor
@@ -82,6 +83,11 @@ class Compiled:
         """
         tensors: list[Tensor] = []
         return self.ready(args, kwargs, tensors).run_into(out, tensors)
+
+    @property
+    def last_program(self) -> Program | None:
+        """The program that ran last."""
+        return None if self._last is None else self._last.program
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """Return the graph that runs for such arguments."""
