@@ -1,5 +1,7 @@
 """`lamina explain`: what runs in one function of tensors, for shapes given on the command line."""
 
+from typing import get_args
+
 import click
 
 import lamina.nn.functional as F
@@ -16,7 +18,7 @@ from lamina.tensor.random import randn
 @click.argument("shapes", nargs=-1, required=True)
 @click.option(
     "--stage",
-    type=click.Choice(["summary", "kernel", "llvm", "asm"]),
+    type=click.Choice(get_args(Stage)),
     default="summary",
     show_default=True,
     help="How deep to look.",

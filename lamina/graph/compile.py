@@ -31,9 +31,13 @@ class Compiled:
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, dynamic: Dynamic | None, check: bool
+        self,
+        function: Callable[..., Any],
+        *,
+        dynamic: Dynamic | None = None,
+        check: bool = False,
     ) -> None:
-        self._function = function
+        self.function = function
         self._declared = Declared(function, dynamic) if dynamic else None
         self._check = check
         self._kept: OrderedDict[Any, list[Ready]] = OrderedDict()
@@ -55,12 +59,12 @@ class Compiled:
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not settings.compiles or state.recorder is not None:
-            return self._function(*args, **kwargs)
+            return self.function(*args, **kwargs)
         tensors: list[Tensor] = []
         try:
             ready = self.ready(args, kwargs, tensors)
         except Unready:
-            return self._function(*args, **kwargs)
+            return self.function(*args, **kwargs)
         if self._last is not None and self._last is not ready:
             self._last.program.release()
         self._last = ready
@@ -72,7 +76,7 @@ class Compiled:
         self._last = None
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._function, name)
+        return getattr(self.function, name)
 
     def into(self, out: Any, *args: Any, **kwargs: Any) -> Any:
         """Write what the function returns to the tensors of `out`, and return that.
@@ -113,7 +117,7 @@ class Compiled:
         for ready in known:
             if ready.stands():
                 return ready
-        captured = capture(self._function, structure, tensors)
+        captured = capture(self.function, structure, tensors)
         if self._check:
             captured = captured.checked()
         captured = captured.with_graph(optimise(captured.graph))

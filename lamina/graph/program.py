@@ -72,6 +72,11 @@ class Program:
         self._versions = self._versions_now()
 
     @property
+    def calls(self) -> tuple[tuple[str, Launch | HostCall], ...]:
+        """All calls in order, with the names of the ops that they are for."""
+        return tuple(zip(self._bound.names, self._bound.calls, strict=True))
+
+    @property
     def launches(self) -> tuple[Launch, ...]:
         """The kernel calls."""
         return tuple(call for call in self._bound.calls if isinstance(call, Launch))

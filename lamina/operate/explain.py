@@ -14,13 +14,15 @@ from lamina.codegen.target import host_target
 from lamina.errors import ArgumentError
 from lamina.kernels.peak import fma_peak, memory_bandwidth, triad_bandwidth
 from lamina.operate.observation import Observed, observe
+from lamina.operate.programs import print_calls, print_graph, print_passes
 
-Stage = Literal["summary", "kernel", "llvm", "asm"]
+Stage = Literal["summary", "graph", "fused", "calls", "kernel", "llvm", "asm"]
 _TEXTS: dict[str, Callable[[Kernel], str]] = {
     "kernel": lambda kernel: str(kernel.module()),
     "llvm": lambda kernel: assemble.optimised_ir(kernel.module()),
     "asm": lambda kernel: assemble.assembly(kernel.module()),
 }
+_PROGRAMS = {"graph": print_graph, "fused": print_passes, "calls": print_calls}
 _LEAST_BYTES, _MOST_BYTES = 1 << 14, 1 << 27
 
 
@@ -37,7 +39,9 @@ def explain(
     roofline: Williams, Waterman and Patterson, 2009); for each kernel its functions with the
     vector registers they use and the spills in their loops. "kernel" gives the kernels in the
     words of the kernel language, "llvm" as optimised LLVM IR, "asm" as assembly. Ops without a
-    kernel run in numpy. ArgumentError for an unknown stage.
+    kernel run in numpy. Of the program that `lamina.compile` makes of the function, "graph" gives
+    the graph as it was taken down, "fused" what passes made of it, "calls" the kernel calls and the
+    memory plan. ArgumentError for an unknown stage.
 
     >>> lamina.explain(lamina.add, lamina.ones(3), lamina.ones(3), stage="kernel")
     # lamina.kernels...
@@ -45,8 +49,11 @@ def explain(
     ...
     """
     console = console or Console()
+    if stage in _PROGRAMS:
+        _PROGRAMS[stage](console, function, inputs)
+        return
     if stage != "summary" and stage not in _TEXTS:
-        names = ", ".join(("summary", *_TEXTS))
+        names = ", ".join(("summary", *_PROGRAMS, *_TEXTS))
         raise ArgumentError(f"explain: stage {stage!r} given; expected one of {names}")
     seen = observe(function, *inputs)
     kernels = list(dict.fromkeys(kernel for row in seen for kernel in row.kernels))

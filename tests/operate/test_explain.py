@@ -62,8 +62,8 @@ def test_an_op_without_a_kernel_says_so():
 
 
 def test_an_unknown_stage_is_an_error():
-    with pytest.raises(ArgumentError, match="expected one of summary, kernel, llvm, asm"):
-        said(lamina.exp, lamina.ones(2), stage="graph")
+    with pytest.raises(ArgumentError, match="expected one of summary, graph, fused, calls, kernel"):
+        said(lamina.exp, lamina.ones(2), stage="parse")
 
 
 def test_ops_run_as_before_afterwards():
@@ -72,3 +72,19 @@ def test_ops_run_as_before_afterwards():
     observe(lambda: (x * 2).sum().backward())
     assert type(x).apply is before
     assert x.grad is not None
+
+
+def test_a_program_is_told_stage_by_stage():
+    x, w = lamina.ones((8, 4)), lamina.ones((3, 4))
+
+    def run(x, w):
+        return F.relu(F.linear(x, w) * 2.0)
+
+    assert "= matmul(%x0, %" in said(run, x, w, stage="graph")
+    fused = said(run, x, w, stage="fused")
+    assert "fuse_products" in fused
+    assert "matmul_then +1" in fused
+    assert "= matmul_then[expression=<" in fused
+    for function in (run, lamina.compile(run)):
+        calls = said(function, x, w, stage="calls")
+        assert "1 kernel calls and 0 calls of Python" in calls

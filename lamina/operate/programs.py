@@ -1,0 +1,80 @@
+"""What `lamina.explain` says of a program: its graph, what passes made of it, its kernel calls."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lamina.graph.bind import HostCall
+from lamina.graph.captured import Captured, capture
+from lamina.graph.compile import Compiled
+from lamina.graph.passes import PASSES
+from lamina.graph.program import Program
+from lamina.graph.text import to_text
+from lamina.graph.trees import flatten
+from lamina.tensor import Tensor
+
+
+def print_graph(console: Console, function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
+    """Print the graph of `function(*inputs)` as it was taken down."""
+    _print(console, to_text(_taken_down(function, inputs).graph))
+
+
+def print_passes(console: Console, function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
+    """Print how many nodes each pass leaves, then the graph after the last."""
+    graph = _taken_down(function, inputs).graph
+    table = Table(title="Passes", title_justify="left")
+    table.add_column("pass")
+    for column in ("nodes", "ops that became fewer or more"):
+        table.add_column(column, overflow="fold")
+    table.add_row("as taken down", str(len(graph.nodes)), "")
+    for improve in PASSES:
+        before = Counter(node.op.name for node in graph.nodes)
+        graph = improve(graph)
+        after = Counter(node.op.name for node in graph.nodes)
+        changes = [
+            f"{name} {after[name] - before[name]:+d}"
+            for name in sorted({*before, *after})
+            if after[name] != before[name]
+        ]
+        table.add_row(improve.__name__, str(len(graph.nodes)), ", ".join(changes))
+    console.print(table)
+    _print(console, to_text(graph))
+
+
+def print_calls(console: Console, function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
+    """Print the calls of the program for `function(*inputs)`, and its memory plan."""
+    program = _program(function, inputs)
+    table = Table(title="Calls", title_justify="left")
+    for column in ("", "op", "made by", "threads"):
+        table.add_column(column)
+    for number, (name, call) in enumerate(program.calls):
+        if isinstance(call, HostCall):
+            table.add_row(str(number), name, "Python", "1")
+        else:
+            table.add_row(str(number), name, "kernel", str(call.workers))
+    console.print(table)
+    plan = program.plan
+    console.print(
+        f"{len(program.launches)} kernel calls and {len(program.host_calls)} calls of Python; the "
+        f"arena has {plan.nbytes} bytes, {plan.waste:.3f} times the most that live at one time",
+        highlight=False,
+    )
+
+
+def _taken_down(function: Callable[..., Any], inputs: tuple[Any, ...]) -> Captured:
+    tensors: list[Tensor] = []
+    structure = flatten((inputs, {}), tensors)
+    plain = function.function if isinstance(function, Compiled) else function
+    return capture(plain, structure, tensors)
+
+
+def _program(function: Callable[..., Any], inputs: tuple[Any, ...]) -> Program:
+    compiled = function if isinstance(function, Compiled) else Compiled(function)
+    return compiled.ready(inputs, {}, []).program
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
