@@ -11,8 +11,9 @@ from lamina.memory import Array
 from lamina.memory.array import NDArray
 from lamina.ops.registry import Arrays, Op
 
-Fill = Callable[[NDArray], Callable[[], None]]
-"""Writes numbers, and returns what undoes all else that it did."""
+Undo = Callable[[], None]
+Fill = Callable[[], tuple[Sequence[float], Undo]]
+"""Gives the numbers of a run, and what undoes all that was moved on for them."""
 
 
 class Unready(Exception):
@@ -52,7 +53,7 @@ class Recorder(ABC):
 
     @abstractmethod
     def feed(self, example: NDArray, fill: Fill) -> Array:
-        """Return numbers like `example`, which `fill` writes before each run."""
+        """Return numbers like `example`, which `fill` gives anew for each run."""
 
     @abstractmethod
     def keep(self, array: Array) -> None:

@@ -120,14 +120,17 @@ class Team:
         memory, stride = shared.memory.address, shared.stride
         call(self._block.address, entry, arguments, own, helpers, memory, stride)
 
-    def sequence(self, run: "ctypes.Array[ctypes.c_int64]", threads: int, nbytes: int) -> None:
+    def sequence(
+        self, run: "ctypes.Array[ctypes.c_int64]", address: int, threads: int, nbytes: int
+    ) -> None:
         """Make the calls of a run, each on this thread and as many workers as it says."""
         helpers = min(threads, self.size) - 1
-        # Held until the call is over: another thread may make the team's memory larger.
-        shared = self._prepared(helpers, nbytes) if helpers > 0 else self._scratch
-        run[_TEAM] = self._block.address
-        run[_HELPERS_SCRATCH], run[_STRIDE] = shared.memory.address, shared.stride
-        _native().sequence(ctypes.addressof(run))
+        if helpers > 0:
+            # Held until the call is over: another thread may make the team's memory larger.
+            shared = self._prepared(helpers, nbytes)
+            run[_TEAM] = self._block.address
+            run[_HELPERS_SCRATCH], run[_STRIDE] = shared.memory.address, shared.stride
+        _native().sequence(address)
 
     def _prepared(self, helpers: int, scratch_bytes: int) -> _HelpersScratch:
         """Return scratch for the helpers, who are there."""
@@ -258,15 +261,17 @@ def run(
     _team.run(entry, arguments, scratch_bytes, threads=threads, together=together)
 
 
-def sequence(run: "ctypes.Array[ctypes.c_int64]", *, threads: int, scratch_bytes: int) -> None:
+def sequence(
+    run: "ctypes.Array[ctypes.c_int64]", address: int, *, threads: int, scratch_bytes: int
+) -> None:
     """Make the calls of a program and return when all are done.
 
-    `run` begins with `RUN_WORDS` words, of which the second is the address of the program, the
-    third that of scratch memory for this thread, and the others are filled in here (see
-    `codegen.team`). `threads` is how many the call with the most of them wants, `scratch_bytes` the
-    most that one of them needs.
+    `run`, which lies at `address`, begins with `RUN_WORDS` words, of which the second is the
+    address of the program, the third that of scratch memory for this thread, and the others are
+    filled in here (see `codegen.team`). `threads` is how many the call with the most of them wants,
+    `scratch_bytes` the most that one of them needs.
     """
-    _team.sequence(run, threads, scratch_bytes)
+    _team.sequence(run, address, threads, scratch_bytes)
 
 
 def workspace(size: int) -> int:

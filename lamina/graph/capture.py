@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, final
 from lamina import layout as lay
 from lamina.autograd.anomaly import callers_line
 from lamina.autograd.grad_mode import state
-from lamina.autograd.recorder import Fill, Recorder
+from lamina.autograd.recorder import Fill, Recorder, Undo
 from lamina.errors import CaptureError
 from lamina.graph.ir import Graph, Node, Value, Write
 from lamina.layout import Layout
@@ -26,7 +26,7 @@ from lamina.philox import Generator, watched
 
 
 class Feed(NamedTuple):
-    """An input that Python works out: `fill` writes it before each run, and returns what undoes
+    """An input that Python works out: `fill` gives its numbers before each run, and what undoes
     that.
     """
 
@@ -247,13 +247,12 @@ class Capture(Recorder):
 
 
 def _next_draw(generator: Generator) -> Fill:
-    def fill(numbers: NDArray) -> Callable[[], None]:
+    def fill() -> tuple[Sequence[float], Undo]:
         before = generator.state
-        numbers[:] = generator.advance()
 
         def undo() -> None:
             generator.state = before
 
-        return undo
+        return generator.advance(), undo
 
     return fill

@@ -6,6 +6,7 @@ between calls, and room for the arguments. So several threads can run a program 
 """
 
 import ctypes
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,6 +26,8 @@ _WORD = 8
 # Arguments of different calls lie on different cache lines; in words.
 _LINE = 8
 _ARGUMENTS, _ARENA, _OUTSIDE, _GIVEN = range(4)
+# Room for what is fed at one place of a graph: a dozen coefficients, or a draw.
+_FED_BYTES = 512
 _PROGRAM_AT, _SCRATCH_AT, _GIVEN_AT = 1, 2, RUN_WORDS + _GIVEN
 
 
@@ -44,9 +47,11 @@ class Frame(NamedTuple):
     """Memory of one run: what `codegen.team` calls a run, and what its words point to."""
 
     run: Any
+    address: int
     arguments: Storage
     arena: Storage
     scratch: Storage
+    fed: Storage
 
 
 class _Found(NamedTuple):
@@ -58,11 +63,19 @@ class _Found(NamedTuple):
 
 @final
 class Program:
-    """Kernel calls in order; `run` makes them for inputs and outputs at given addresses."""
+    """Kernel calls in order; `run` makes them for inputs and outputs at given addresses.
 
-    def __init__(self, bound: Bound, inputs: int) -> None:
+    Behind its `inputs` a graph has those that are fed: numbers that come with each run, for which
+    there is room in the frame.
+    """
+
+    def __init__(self, bound: Bound, inputs: int, fed: Sequence[struct.Struct] = ()) -> None:
         self._bound = bound
-        self._inputs = inputs
+        self._inputs = inputs + len(fed)
+        self._fed = tuple(fed)
+        self._packed_inputs = struct.Struct(f"{inputs}q")
+        self._packed_outputs = struct.Struct(f"{len(bound.outputs)}q")
+        self._outputs_at = (_GIVEN_AT + self._inputs) * _WORD
         self.outputs = tuple(bound.outputs)
         self.plan, self._offsets = _placed(bound.buffers)
         self._parts = [self._part(calls) for calls in _runs(bound.calls)]
@@ -94,19 +107,32 @@ class Program:
     def _versions_now(self) -> list[int]:
         return [storage.version for storage in self._sources]
 
-    def run(self, addresses: Sequence[int]) -> None:
-        """Make all calls; `addresses` are those of the inputs, then of the outputs."""
+    def run(
+        self,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        numbers: Sequence[Sequence[float]] = (),
+    ) -> None:
+        """Make all calls for inputs and outputs at these addresses, and numbers that are fed."""
         try:
             frame = self._frames.pop()
         except IndexError:
-            frame = self._frame(len(addresses))
+            frame = self._frame()
         try:
             run = frame.run
-            run[_GIVEN_AT:] = addresses
+            self._packed_inputs.pack_into(run, _GIVEN_AT * _WORD, *inputs)
+            self._packed_outputs.pack_into(run, self._outputs_at, *outputs)
+            for place, (packed, given) in enumerate(zip(self._fed, numbers, strict=True)):
+                packed.pack_into(frame.fed.buffer, place * _FED_BYTES, *given)
             for part in self._parts:
                 if isinstance(part, _Tables):
                     run[_PROGRAM_AT] = part.address
-                    threads.sequence(run, threads=part.threads, scratch_bytes=part.scratch_bytes)
+                    threads.sequence(
+                        run,
+                        frame.address,
+                        threads=part.threads,
+                        scratch_bytes=part.scratch_bytes,
+                    )
                 else:
                     self._call_host(part, frame)
         finally:
@@ -116,15 +142,18 @@ class Program:
         """Give the memory of runs back to the pool; the next run takes some anew."""
         self._frames.clear()
 
-    def _frame(self, given: int) -> Frame:
+    def _frame(self) -> Frame:
         tables = [part for part in self._parts if isinstance(part, _Tables)]
         arguments = allocate(max((part.argument_bytes for part in tables), default=0))
         scratch = allocate(max((part.scratch_bytes for part in tables), default=0))
-        arena = allocate(self.plan.nbytes)
-        run = (ctypes.c_int64 * (_GIVEN_AT + given))()
+        arena, fed = allocate(self.plan.nbytes), allocate(len(self._fed) * _FED_BYTES)
+        run = (ctypes.c_int64 * (_GIVEN_AT + self._inputs + len(self.outputs)))()
         run[_SCRATCH_AT] = scratch.address
         run[RUN_WORDS + _ARGUMENTS], run[RUN_WORDS + _ARENA] = arguments.address, arena.address
-        return Frame(run, arguments, arena, scratch)
+        first = _GIVEN_AT + self._inputs - len(self._fed)
+        for place in range(len(self._fed)):
+            run[first + place] = fed.address + place * _FED_BYTES
+        return Frame(run, ctypes.addressof(run), arguments, arena, scratch, fed)
 
     def _find(self, address: int) -> _Found:
         located = self._bound.locate(address)

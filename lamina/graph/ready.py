@@ -1,12 +1,13 @@
 """A captured function and its program, ready to be called."""
 
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
 
 from lamina.autograd.grad_mode import state
-from lamina.autograd.recorder import changes
+from lamina.autograd.recorder import Undo, changes
 from lamina.codegen import threads
 from lamina.errors import AnomalyError, GuardError
 from lamina.graph.bind import bind
@@ -14,7 +15,7 @@ from lamina.graph.captured import Captured
 from lamina.graph.constants import Shared
 from lamina.graph.program import Program
 from lamina.graph.trees import Leaf, flatten, unflatten
-from lamina.memory import Array, allocate, of_numpy
+from lamina.memory import Array, allocate
 from lamina.memory.array import NDArray
 from lamina.ops.registry import in_c_order
 from lamina.tensor import Tensor
@@ -35,6 +36,7 @@ class Ready:
         self.program = self._bound()
         self._is_plain = structure == _plain(len(tensors))
         self._kinds = [(t.array.layout, t.array.dtype, t.requires_grad) for t in tensors]
+        self._lie_in_order = all(layout.is_contiguous for layout, *_ in self._kinds)
         self._stood_at = changes.count
         self._grad_enabled = state.grad_enabled
         self._threads = threads.num_threads()
@@ -43,8 +45,9 @@ class Ready:
         self._returns_one = captured.structure == Leaf(0) and len(self.program.outputs) == 1
 
     def _bound(self) -> Program:
-        graph = self.captured.graph
-        return Program(bind(graph, self._shared), len(graph.inputs))
+        graph, feeds = self.captured.graph, self.captured.feeds
+        fed = [struct.Struct(f"{f.example.size}{f.example.dtype.char}") for f in feeds]
+        return Program(bind(graph, self._shared), len(graph.inputs) - len(feeds), fed)
 
     def takes(self, args: Sequence[Any]) -> bool:
         """Return whether this runs for `args`, all of them tensors, as things stand."""
@@ -132,25 +135,30 @@ class Ready:
         if not self.program.is_current:
             self.program = self._bound()
         # What is read stays alive until the end of the run.
-        given = [in_c_order(tensor.array) for tensor in tensors]
+        given = [tensor.array for tensor in tensors]
+        if not self._lie_in_order:
+            given = [in_c_order(array) for array in given]
         if self.captured.is_checked:
             _check_all("the input", [array.numpy() for array in given])
+        reads = [array.address for array in given]
+        writes = [array.address for array in outputs]
         if self.captured.feeds or self.captured.is_checked:
-            self._run_undoably(given, outputs)
+            self._run_undoably(reads, writes, outputs)
         else:
-            self.program.run([array.address for array in (*given, *outputs)])
+            self.program.run(reads, writes)
         for storage in self._written:
             storage.version += 1
 
-    def _run_undoably(self, given: list[Array], outputs: list[Array]) -> None:
+    def _run_undoably(self, reads: list[int], writes: list[int], outputs: list[Array]) -> None:
         """Run with the numbers that Python works out; whatever fails, they have not moved on."""
-        undoings: list[Callable[[], None]] = []
+        undoings: list[Undo] = []
+        fed = []
         try:
             for feed in self.captured.feeds:
-                numbers = feed.example.copy()
-                undoings.append(feed.fill(numbers))
-                given.append(of_numpy(numbers))
-            self.program.run([array.address for array in (*given, *outputs)])
+                numbers, undo = feed.fill()
+                undoings.append(undo)
+                fed.append(numbers)
+            self.program.run(reads, writes, fed)
             if self.captured.is_checked:
                 _check_all("the result", [array.numpy() for array in outputs])
         except BaseException:

@@ -1,11 +1,12 @@
 """A step taken down while a function is compiled: its formulas now, coefficients at each run."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
 
-from lamina.autograd.recorder import Changed, Recorder, Unready
+from lamina.autograd.recorder import Changed, Recorder, Undo, Unready
+from lamina.kernels.expression import Input
 from lamina.memory import pooled
 from lamina.memory.array import NDArray
 from lamina.ops.formulas import Formulas
@@ -92,18 +93,7 @@ def _record(
     states = [optimizer.state[param] for param in alike.params]
     computed = computed_in(alike.params[0].dtype)
 
-    names = {*optimizer.slots(group), MASTER}
-
-    def fill(target: NDArray) -> Callable[[], None]:
-        undo = _remembered(states, names)
-        formula, values = without_coefficients(optimizer.rule(group, states[0]))
-        if formula != alike.formula:
-            undo()
-            raise Changed
-        target[:] = values
-        _follow(states, names)
-        return undo
-
+    fill = _Filling(optimizer, group, states, alike.formula)
     example = np.array(numbers, computed.numpy)
     fed = recorder.feed(example, fill) if numbers else None
     coefficients = [_number(fed, place) for place in range(len(numbers))]
@@ -127,31 +117,91 @@ def _number(fed: Any, place: int) -> Any:
     return fed.with_layout(fed.layout._replace(shape=(), strides=(), offset=place))
 
 
-def _remembered(states: list[State], slots: set[str]) -> Callable[[], None]:
-    """Return what brings the scalars of `states`, all but `slots`, back to where they are now."""
-    kept = [
-        {name: x.array.numpy().copy() for name, x in state.items() if name not in slots}
-        for state in states
-    ]
+@final
+class _Filling:
+    """Gives the coefficients of the coming step, and moves the scalars of all states on."""
 
-    def undo() -> None:
-        for state, scalars in zip(states, kept, strict=True):
-            for name in state.keys() - slots:
-                if name in scalars:
-                    state[name].array.numpy()[()] = scalars[name]
-                else:
-                    del state[name]
+    def __init__(
+        self, optimizer: Stepping, group: Group, states: list[State], formula: Rule
+    ) -> None:
+        self._optimizer = optimizer
+        self._group = group
+        self._states = states
+        self._slots = {*optimizer.slots(group), MASTER}
+        self._told = _told(formula)[1]
+        self._scalars: list[NDArray] = []
 
-    return undo
+    def __call__(self) -> tuple[list[float], Undo]:
+        if not self._scalars:
+            return self._begin()
+        before = [scalar.item() for scalar in self._scalars]
+        undo = self._undo(before)
+        numbers = self._numbers(undo)
+        each = len(self._scalars) // len(self._states)
+        for place in range(each):
+            value = self._scalars[place]
+            for other in range(1, len(self._states)):
+                self._scalars[other * each + place][()] = value
+        return numbers, undo
 
+    def _numbers(self, undo: Undo) -> list[float]:
+        numbers, told = _told(self._optimizer.rule(self._group, self._states[0]))
+        if told != self._told:
+            undo()
+            raise Changed
+        return numbers
 
-def _follow(states: list[State], slots: set[str]) -> None:
-    """Bring the scalars of all states to where the first one's are."""
-    first, *others = states
-    for name in first.keys() - slots:
-        number = first[name].array.numpy()
+    def _begin(self) -> tuple[list[float], Undo]:
+        """Move the scalars of all states on, which may not be there yet."""
+        before = [
+            {name: x.array.numpy().copy() for name, x in state.items() if name not in self._slots}
+            for state in self._states
+        ]
+
+        def undo() -> None:
+            self._scalars = []
+            for state, scalars in zip(self._states, before, strict=True):
+                for name in state.keys() - self._slots:
+                    if name in scalars:
+                        state[name].array.numpy()[()] = scalars[name]
+                    else:
+                        del state[name]
+
+        numbers = self._numbers(undo)
+        first, *others = self._states
+        names = sorted(first.keys() - self._slots)
         for other in others:
-            if name in other:
-                other[name].array.numpy()[()] = number
+            for name in names:
+                value = first[name].array.numpy()
+                if name in other:
+                    other[name].array.numpy()[()] = value
+                else:
+                    other[name] = Tensor.of_array(pooled(value))
+        self._scalars = [state[name].array.numpy() for state in self._states for name in names]
+        return numbers, undo
+
+    def _undo(self, before: list[float]) -> Undo:
+        def undo() -> None:
+            for scalar, value in zip(self._scalars, before, strict=True):
+                scalar[()] = value
+
+        return undo
+
+
+def _told(rule: Rule) -> tuple[list[float], list[Any]]:
+    """Return the coefficients of a rule, and all else that it says."""
+    numbers: list[Any] = []
+    rest: list[Any] = []
+
+    def tell(value: Any) -> None:
+        for item in value:
+            if isinstance(item, Input) or (type(item) is float and item not in (0.0, 1.0)):
+                numbers.append(item)
+                rest.append(None)
+            elif isinstance(item, tuple):
+                tell(item)
             else:
-                other[name] = Tensor.of_array(pooled(number))
+                rest.append(item)
+
+    tell(rule)
+    return numbers, rest
