@@ -1,6 +1,7 @@
 """The memory plan: a place in one arena for everything that lives between two kernel calls."""
 
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -33,18 +34,40 @@ class Plan:
 def plan_memory(lifetimes: Sequence[Lifetime]) -> Plan:
     """Return a plan in which no two lifetimes that meet share a byte.
 
-    The largest are placed first, each at the lowest place that is free for as long as it lives
+    Each is placed at the lowest place that is free for as long as it lives: the largest first, or
+    those that live longest, or in the order in which they begin, whichever makes the least arena
     (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
 
     >>> plan_memory([Lifetime(64, 0, 1), Lifetime(128, 1, 2), Lifetime(64, 2, 3)]).offsets
     (128, 0, 128)
     """
+    least = _most_alive(lifetimes)
+    best: Plan | None = None
+    for rank in _RANKS:
+        ranks = [rank(life) for life in lifetimes]
+        order = sorted(range(len(lifetimes)), key=ranks.__getitem__)
+        found = _placed(lifetimes, order, least)
+        if best is None or found.nbytes < best.nbytes:
+            best = found
+        if best.nbytes == least:
+            break
+    assert best is not None, "there is a rank"
+    return best
+
+
+_RANKS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
+    lambda life: (-life.nbytes, life.first),
+    lambda life: (-life.nbytes * (life.last - life.first + 1), life.first),
+    lambda life: (life.first - life.last, -life.nbytes),
+    lambda life: (life.first, -life.nbytes),
+)
+
+
+def _placed(lifetimes: Sequence[Lifetime], order: Sequence[int], least: int) -> Plan:
+    """Return the plan that comes of placing lifetimes in this order."""
     offsets = [0] * len(lifetimes)
     placed: list[tuple[int, int, int, int]] = []
-    by_size = sorted(
-        range(len(lifetimes)), key=lambda n: (-lifetimes[n].nbytes, lifetimes[n].first)
-    )
-    for number in by_size:
+    for number in order:
         size, first, last = _rounded(lifetimes[number].nbytes), *lifetimes[number][1:]
         start = 0
         for low, high, begins, ends in placed:
@@ -54,10 +77,8 @@ def plan_memory(lifetimes: Sequence[Lifetime]) -> Plan:
                 break
             start = high
         offsets[number] = start
-        placed.append((start, start + size, first, last))
-        placed.sort()
-    total = max((high for _, high, _, _ in placed), default=0)
-    return Plan(tuple(offsets), total, _most_alive(lifetimes))
+        insort(placed, (start, start + size, first, last))
+    return Plan(tuple(offsets), max((high for _, high, _, _ in placed), default=0), least)
 
 
 def _rounded(nbytes: int) -> int:

@@ -7,6 +7,7 @@ between calls, and room for the arguments. So several threads can run a program 
 
 import ctypes
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -79,7 +80,8 @@ class Program:
         self.outputs = tuple(bound.outputs)
         self.plan, self._offsets = _placed(bound.buffers)
         self._parts = [self._part(calls) for calls in _runs(bound.calls)]
-        self._frames: list[Frame] = []
+        # A list would ask for memory as it shrinks and grows.
+        self._frames: deque[Frame] = deque()
         sources = {id(s): s for known in bound.known for s in known.sources}
         self._sources = tuple(sources.values())
         self._versions = self._versions_now()
@@ -98,6 +100,11 @@ class Program:
     def host_calls(self) -> tuple[HostCall, ...]:
         """The ops that Python runs between kernel calls."""
         return tuple(call for call in self._bound.calls if isinstance(call, HostCall))
+
+    @property
+    def fed_counts(self) -> tuple[int, ...]:
+        """How many numbers are fed at each place."""
+        return tuple(int(packed.format[:-1]) for packed in self._fed)
 
     @property
     def is_current(self) -> bool:
