@@ -42,8 +42,13 @@ REFERENCE = "the reference"
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5])
 
 
+# Their order is the kernel's own; tests/graph/test_passes.py holds those who read it to the bits of
+# those who read the operand itself.
+LAID_OUT_FOR_KERNELS = {"pack_right", "prepare_filters"}
+
+
 def test_every_op_has_a_case() -> None:
-    assert sorted(OPS.keys() - CASES.keys()) == []
+    assert sorted(OPS.keys() - CASES.keys()) == sorted(LAID_OUT_FOR_KERNELS)
 
 
 def test_every_case_has_a_label_of_its_own() -> None:

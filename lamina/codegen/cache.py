@@ -29,10 +29,10 @@ class DiskCache:
         """Return the object code stored under `key`, or None where there is none that is whole."""
         path = self._path(key)
         try:
-            if not _is_private(path):
-                return None
-            data = path.read_bytes()
+            data = _read_private(path)
         except OSError:
+            return None
+        if data is None:
             return None
         code = data[_CHECKSUM_BYTES:]
         if hashlib.sha256(code).digest() != data[:_CHECKSUM_BYTES]:
@@ -48,9 +48,9 @@ class DiskCache:
             return
         try:
             self._write(key, hashlib.sha256(code).digest() + code)
+            self.trim(keep=key)
         except OSError:
             return
-        self.trim(keep=key)
 
     def trim(self, *, keep: str = "") -> None:
         """Remove the least recently used entries until the rest fits the cap; `keep` goes last."""
@@ -71,7 +71,7 @@ class DiskCache:
             try:
                 if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                     path.unlink()
-            except FileNotFoundError:  # its writer has finished meanwhile
+            except OSError:  # its writer has finished meanwhile
                 continue
 
     def _path(self, key: str) -> Path:
@@ -93,21 +93,26 @@ class DiskCache:
         for path in self.folder.glob(f"*{_SUFFIX}"):
             try:
                 status = path.stat()
-            except FileNotFoundError:  # another process removed it meanwhile
+            except OSError:  # another process removed it meanwhile
                 continue
             found.append((status.st_mtime_ns, status.st_size, path))
         return found
 
 
-def _is_private(path: Path) -> bool:
-    """Return whether only this user can have written the entry: its code will be executed."""
-    for place in (path, path.parent):
-        status = place.stat()
-        if hasattr(os, "getuid") and status.st_uid != os.getuid():
-            return False
-        if status.st_mode & 0o022:
-            return False
-    return True
+def _read_private(path: Path) -> bytes | None:
+    """Return the content of an entry that only this user can have written, for it will be executed;
+    None for any other.
+    """
+    if not _is_private(path.parent.stat()):
+        return None
+    # Opened first, and never through a link: what is looked at is what is read.
+    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+        return file.read() if _is_private(os.fstat(file.fileno())) else None
+
+
+def _is_private(status: os.stat_result) -> bool:
+    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    return is_own and not status.st_mode & 0o022
 
 
 def _touch(path: Path) -> None:

@@ -26,11 +26,14 @@ from lamina.config import settings
 from lamina.errors import ArgumentError
 
 _ALIGN = 64
+KEPT_BYTES = 64 << 20
+"""Scratch memory that a thread keeps for its next call; more is given back at once."""
+MOST_THREADS = 1024
 # Words of a run that the team fills in.
 _TEAM, _HELPERS_SCRATCH, _STRIDE = 0, 3, 4
 
 
-class _Memory:
+class Memory:
     """Zeros that begin at a cache line; pages that nobody touches take no memory."""
 
     def __init__(self, size: int) -> None:
@@ -40,14 +43,18 @@ class _Memory:
 
 
 class _Scratch(threading.local):
-    """Memory of one thread that kernels may use while they run; it only grows."""
+    """Memory of one thread that kernels may use while they run; up to a cap it is kept."""
 
-    memory = _Memory(0)
+    memory = Memory(0)
 
-    def reserve(self, size: int) -> int:
-        if size > self.memory.size:
-            self.memory = _Memory(size)
-        return self.memory.address
+    def reserve(self, size: int) -> Memory:
+        """Return memory of at least `size` bytes, to be held as long as it is used."""
+        if size <= self.memory.size:
+            return self.memory
+        memory = Memory(size)
+        if size <= KEPT_BYTES:
+            self.memory = memory
+        return memory
 
 
 _scratch = _Scratch()
@@ -58,12 +65,12 @@ _workspace = _Scratch()
 class _HelpersScratch:
     """Memory for the workers of one job, `stride` bytes for each."""
 
-    memory: _Memory
+    memory: Memory
     count: int
     stride: int
 
 
-_NO_SCRATCH = _HelpersScratch(_Memory(0), 0, 0)
+_NO_SCRATCH = _HelpersScratch(Memory(0), 0, 0)
 
 
 class _Native:
@@ -94,7 +101,7 @@ class Team:
         self._workers: list[int] = []
         self._ready = 0  # how many of them the native half knows of
         self._arguments: list[ctypes.Array[ctypes.c_int64]] = []
-        self._block = _Memory(BLOCK_BYTES)
+        self._block = Memory(BLOCK_BYTES)
         self._scratch = _NO_SCRATCH
         self._changing = threading.Lock()
         self._is_open = True
@@ -112,13 +119,13 @@ class Team:
         own = _scratch.reserve(scratch_bytes)
         helpers = max(0, min(threads, self.size) - 1)
         if helpers == 0 and not together:
-            entry(arguments, own)
+            entry(arguments, own.address)
             return
         shared = self._prepared(helpers, scratch_bytes)
         native = _native()
         call = native.fork_join_all if together else native.fork_join
         memory, stride = shared.memory.address, shared.stride
-        call(self._block.address, entry, arguments, own, helpers, memory, stride)
+        call(self._block.address, entry, arguments, own.address, helpers, memory, stride)
 
     def sequence(
         self, run: "ctypes.Array[ctypes.c_int64]", address: int, threads: int, nbytes: int
@@ -146,7 +153,7 @@ class Team:
         with self._changing:
             count = max(helpers, self._scratch.count)
             stride = -(-max(scratch_bytes, self._scratch.stride) // _ALIGN) * _ALIGN
-            self._scratch = _HelpersScratch(_Memory(count * stride), count, stride)
+            self._scratch = _HelpersScratch(Memory(count * stride), count, stride)
             return self._scratch
 
     def _grow(self) -> None:
@@ -236,10 +243,15 @@ def num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Use `count` threads from now on; results stay the same. Raises ArgumentError below 1."""
+    """Use `count` threads from now on; results stay the same.
+
+    Raises ArgumentError for what is no whole number from 1 to 1024.
+    """
     given: object = count
-    if not isinstance(given, int) or given < 1:
-        raise ArgumentError(f"set_num_threads({count!r}): expected a whole number of at least 1")
+    if not isinstance(given, int) or not 1 <= given <= MOST_THREADS:
+        raise ArgumentError(
+            f"set_num_threads({count!r}): expected a whole number from 1 to {MOST_THREADS}"
+        )
     _team.resize(count)
 
 
@@ -274,8 +286,8 @@ def sequence(
     _team.sequence(run, address, threads, scratch_bytes)
 
 
-def workspace(size: int) -> int:
-    """Return the address of `size` bytes for data between two kernels; the thread's next call
-    reuses it.
+def workspace(size: int) -> Memory:
+    """Return `size` bytes for data between two kernels, to be held as long as they are used; the
+    thread's next call reuses them.
     """
     return _workspace.reserve(size)

@@ -144,9 +144,6 @@ class _Binder:
         self._bound.buffers.append(Buffer(number, storage))
         return storage
 
-    def _workspace(self, nbytes: int) -> int:
-        return self._allocate(nbytes).address
-
     def _buffer(self, array: Array) -> Buffer:
         found = self._bound.locate(array.storage.address)
         assert found is not None, "the array has promised memory"
@@ -171,7 +168,7 @@ class _Binder:
     def _noted(self, place: int, node: Node, arrays: list[Array]) -> Sequence[Array]:
         launches: list[Launch] = []
         try:
-            with noting(launches, self._workspace), allocating(self._allocate):
+            with noting(launches, self._allocate), allocating(self._allocate):
                 targets = self._targets_of(place, node)
                 if targets is not None:
                     assert isinstance(node.op, Formulas)
@@ -243,7 +240,7 @@ class _Binder:
 
     def _copy(self, target: Array, source: Array) -> None:
         launches: list[Launch] = []
-        with noting(launches, self._workspace), allocating(self._allocate):
+        with noting(launches, self._allocate), allocating(self._allocate):
             is_native = copy.write(target, source)
         self._add("copy", launches if is_native else [HostCall(copy, (source,), (target,))])
 

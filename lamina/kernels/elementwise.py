@@ -229,8 +229,8 @@ class Plan:
         if workers > 1:
             self._share(shared, layout, addresses, workers)
         else:
-            scratch = threads.workspace(self.scratch_bytes) if self.scratch_bytes else 0
-            entry(self.packed.pack(layout, 0, *addresses), scratch)
+            scratch = threads.workspace(self.scratch_bytes)
+            entry(self.packed.pack(layout, 0, *addresses), scratch.address)
 
     def _note(self, launches: list[Launch], addresses: tuple[int, ...]) -> None:
         if self.items == 0:

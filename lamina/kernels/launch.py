@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from lamina.codegen import threads
 from lamina.codegen.jit import Entry
@@ -37,6 +37,13 @@ def workers_for(*, flops: int = 0, nbytes: int = 0, chunks: int | None = None) -
     return workers if chunks is None else max(1, min(workers, chunks))
 
 
+class Held(Protocol):
+    """Memory that is there as long as this is held."""
+
+    @property
+    def address(self) -> int: ...
+
+
 class Launch(NamedTuple):
     """One kernel call that is noted down instead of being made.
 
@@ -57,14 +64,14 @@ class _Notebook(threading.local):
     """Where this thread's kernel calls go; None: they are made."""
 
     launches: list[Launch] | None = None
-    workspace: Callable[[int], int] | None = None
+    workspace: Callable[[int], Held] | None = None
 
 
 notebook = _Notebook()
 
 
 @contextmanager
-def noting(launches: list[Launch], workspace: Callable[[int], int]) -> Iterator[None]:
+def noting(launches: list[Launch], workspace: Callable[[int], Held]) -> Iterator[None]:
     """Add this thread's kernel calls to `launches` instead of making them, until the block ends.
 
     Memory between two of them is what `workspace` gives for a number of bytes.
@@ -136,10 +143,8 @@ class Step:
         )
 
 
-def workspace(size: int) -> int:
-    """Return the address of `size` bytes for data between the kernel calls of one plan."""
-    if size == 0:
-        return 0
+def workspace(size: int) -> Held:
+    """Return `size` bytes for data between the kernel calls of one plan."""
     return threads.workspace(size) if notebook.workspace is None else notebook.workspace(size)
 
 
@@ -154,4 +159,4 @@ class Plan:
         """Make the calls with operands at these addresses."""
         work = workspace(self.workspace_bytes)
         for step in self.steps:
-            step.run((out, left, right, work, *further))
+            step.run((out, left, right, work.address, *further))

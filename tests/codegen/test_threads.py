@@ -302,11 +302,17 @@ def test_scratch_belongs_to_one_thread_at_a_time():
 
 def test_scratch_is_aligned_and_grows():
     first = threads.workspace(100)
-    assert first % 64 == 0
-    assert threads.workspace(50) == first
-    assert threads.workspace(1 << 20) % 64 == 0
+    assert first.address % 64 == 0
+    assert threads.workspace(50) is first
+    assert threads.workspace(1 << 20).address % 64 == 0
+    kept = threads.workspace(0)
+    large = threads.workspace(threads.KEPT_BYTES + 1)
+    assert large.size > threads.KEPT_BYTES
+    assert threads.workspace(0) is kept
 
 
 def test_no_threads_is_an_error():
     with pytest.raises(ArgumentError, match=r"set_num_threads\(0\): expected a whole number"):
         threads.set_num_threads(0)
+    with pytest.raises(ArgumentError, match="from 1 to 1024"):
+        threads.set_num_threads(1 << 20)

@@ -151,6 +151,10 @@ def test_wrong_arguments():
     given, out = in_blocks(x, block), in_blocks(np.empty((2, 16, 9, 14), "f4"), block)
     with pytest.raises(ShapeError, match=r"expected \(N, 2, \*S"):
         run("3x3", given, w, out[:, :1])
+    with pytest.raises(ShapeError, match="as many images in both"):
+        run("3x3", given[:1], w, out)
+    with pytest.raises(ShapeError, match="as many images in both"):
+        run("3x3", given, w[:, :1], out)
     with pytest.raises(LayoutError, match="side by side"):
         run("3x3", given[..., ::-1], w, out)
     with pytest.raises(ShapeError, match="expected it to use x1 where a bias is given"):

@@ -27,9 +27,9 @@ def order(**options):
 def own_store(tmp_path, monkeypatch):
     """Keeps choices of this test in a folder of its own."""
     monkeypatch.setattr(choices, "settings", replace(choices.settings, cache_dir=tmp_path))
-    choices._recall.cache_clear()
+    choices._recalled.clear()
     yield tmp_path
-    choices._recall.cache_clear()
+    choices._recalled.clear()
 
 
 def test_a_batch_does_not_change_the_order(own_store):
@@ -50,7 +50,7 @@ def test_a_damaged_or_unknown_choice_counts_as_none(own_store):
     [path] = (own_store / "choices").iterdir()
     assert path.stat().st_mode & 0o077 == 0
     path.write_bytes(path.read_bytes()[:-1])
-    choices._recall.cache_clear()
+    choices._recalled.clear()
     assert order() == before
     remember(parts(*operands(), **OPTIONS), "no such strategy")
     assert order() == before

@@ -127,6 +127,8 @@ def test_wrong_dtypes_and_shapes():
     a, b = matrices(3, 4, 5)
     with pytest.raises(DTypeError, match="do not meet"):
         product(a.astype("int32"), b, np.zeros((3, 4), "f4"))
+    with pytest.raises(DTypeError, match="complex64 given; expected floats or bytes"):
+        product(a.astype("complex64"), b.astype("complex64"), np.zeros((3, 4), "complex64"))
     with pytest.raises(ShapeError, match="does not give"):
         product(a, b[:-1])
     with pytest.raises(ShapeError, match="two axes"):

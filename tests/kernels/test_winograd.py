@@ -117,7 +117,7 @@ def test_weights_transformed_beforehand(outputs, monkeypatch):
     x, w = drawn(random, 2, 20, 9, 9), drawn(random, 24, 20, 3, 3)
     out, want = np.full((2, 24, 9, 9), np.nan, "f4"), computed(x, w, outputs)
     layouts = [(a.shape, ArrayOperand(a).strides) for a in (out, x, w)]
-    problem = entry._problem(
+    problem = entry.problem_of(
         ("float32",) * 3, *layouts, ((1, 1), (1, 1), (1, 1), (1, 1)), (1, 1)
     )  # fmt: skip
     layer = winograd.Winograd(problem, outputs)

@@ -131,6 +131,13 @@ def conv(
     dtype = _dtype("conv", out, x, w, *(operand for operand in (bias, residual) if operand))
     given = (bias is not None, residual is not None)
     _check(out, x, (taps, channels, outputs, groups), epilogue, given)
+    weights = (outputs, channels // groups, *taps)
+    size = packed_size(weights, dtype, groups=groups)
+    if out.shape[0] != x.shape[0] or (w.shape, w.strides) != ((size,), (1,)):
+        raise ShapeError(
+            f"conv: x {x.shape}, out {out.shape} and packed weights {w.shape} given; expected as "
+            f"many images in both, and ({size},) side by side, as pack_weights makes of {weights}"
+        )
     if residual is not None and (residual.shape, residual.strides) != (out.shape, out.strides):
         raise ShapeError(f"conv: residual {residual.shape} given; expected it to lie as out does")
     if bias is not None and (bias.shape, bias.strides) != ((outputs,), (1,)):

@@ -6,7 +6,6 @@ neither batch nor threads.
 """
 
 import hashlib
-from functools import cache
 
 from lamina.codegen.cache import DiskCache
 from lamina.codegen.target import host_target
@@ -18,8 +17,9 @@ _CAP_BYTES = 1 << 20
 
 def remember(p: Problem, name: str) -> None:
     """Keep `name` as the best strategy for problems of the shape of `p`."""
-    _store().put(_key(p), name.encode())
-    _recall.cache_clear()
+    key = _key(p)
+    _store().put(key, name.encode())
+    _recalled[key] = name
 
 
 def recall(p: Problem) -> str | None:
@@ -27,13 +27,15 @@ def recall(p: Problem) -> str | None:
 
     What a process has once been told does not change: a sample's bits must not.
     """
-    return _recall(_key(p))
+    key = _key(p)
+    if key not in _recalled:
+        name = _store().get(key)
+        _recalled[key] = None if name is None else name.decode(errors="replace")
+    return _recalled[key]
 
 
-@cache
-def _recall(key: str) -> str | None:
-    name = _store().get(key)
-    return None if name is None else name.decode(errors="replace")
+# What this process was told, shape by shape: some tens of bytes each.
+_recalled: dict[str, str | None] = {}
 
 
 def _store() -> DiskCache:

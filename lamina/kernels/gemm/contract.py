@@ -11,7 +11,7 @@ place, unpacked.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from lamina.codegen import jit
 from lamina.codegen.builder import KernelModule
@@ -22,7 +22,7 @@ from lamina.kernels.gemm.chunk import SLOT, Chunks, further_slot
 from lamina.kernels.gemm.pack_b import STRIP
 from lamina.kernels.gemm.parts import Scratch, emit_parts, scratch_for
 from lamina.kernels.gemm.tiles import Tile, columns, k_block, m_tiles_in_cache, tile_for
-from lamina.kernels.launch import Place, Step, argument_block, workers_for
+from lamina.kernels.launch import PLANS_KEPT, Place, Step, argument_block, workers_for
 from lamina.kernels.operand import Axes, flat, product
 from lamina.kernels.scalars import STORED
 
@@ -52,9 +52,8 @@ def emit_contraction(module: KernelModule, recipe: Recipe) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Engine:
-    """The compiled kernel of one recipe, and what its callers have to know."""
+    """What the callers of the kernel of one recipe have to know."""
 
-    entry: jit.Entry
     recipe: Recipe
     arithmetic: Arithmetic
     tile: Tile
@@ -64,12 +63,11 @@ class _Engine:
     scratch: Scratch
 
 
-@cache
+@lru_cache(maxsize=PLANS_KEPT)
 def _engine(recipe: Recipe) -> _Engine:
     target, arithmetic = host_target(), arithmetic_of(recipe)
     tile = tile_for(target)
     return _Engine(
-        entry=jit.kernel(emit_contraction, recipe),
         recipe=recipe,
         arithmetic=arithmetic,
         tile=tile,
@@ -133,7 +131,8 @@ class Contraction:
         places = [(SLOT["out"], self.out), (SLOT["a"], self.a), (SLOT["b"], self.b)]
         places += [(further_slot(inputs, i), x.place) for i, x in enumerate(self.further)]
         scratch = _scratch_bytes(engine, m_chunk, n_chunk, k)
-        return Step(engine.entry, arguments, tuple(places), scratch, min(workers, chunks))
+        entry = jit.kernel(emit_contraction, self.recipe)
+        return Step(entry, arguments, tuple(places), scratch, min(workers, chunks))
 
     def _a_in_place(self, engine: _Engine) -> bool:
         """Return whether the micro-kernel reads a where it lies: there is little of it."""

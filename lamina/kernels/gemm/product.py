@@ -95,6 +95,11 @@ def _check_shapes(out: Shape, a: Shape, b: Shape) -> None:
 
 
 def _check_dtypes(recipe: Recipe, given: int) -> None:
+    unknown = [name for name in (recipe.out, recipe.a, recipe.b) if name not in STORED]
+    if unknown:
+        raise DTypeError(
+            f"gemm: {unknown[0]} given; expected floats or bytes: convert the operand with .to()"
+        )
     total = arithmetic_of(recipe).total
     expected = 0 if recipe.epilogue is None else recipe.epilogue.inputs
     if given != expected:
@@ -161,12 +166,14 @@ class _Product:
     def _steps_of(self, views: list[View], batch: list[tuple[int, ...]]) -> list[Step]:
         if len(batch) <= AXES:
             return [self._step(views, batch)]
-        size, *strides = batch[0]
+        # Call by call along the shortest axis.
+        place = min(range(len(batch)), key=lambda axis: batch[axis][0])
+        size, *strides = batch[place]
         steps = []
         for index in range(size):
             pairs = zip(views, strides, strict=True)
             moved = [view.moved(index * stride) for view, stride in pairs]
-            steps += self._steps_of(moved, batch[1:])
+            steps += self._steps_of(moved, batch[:place] + batch[place + 1 :])
         return steps
 
     def _step(self, views: list[View], batch: list[tuple[int, ...]]) -> Step:

@@ -121,7 +121,7 @@ class Calls:
         """Make the calls with operands at these addresses."""
         work = workspace(self.workspace_bytes)
         for step in self.steps:
-            step.run((*bases, work))
+            step.run((*bases, work.address))
 
 
 @lru_cache(maxsize=PLANS_KEPT)
