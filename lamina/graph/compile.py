@@ -17,6 +17,7 @@ from lamina.graph.ir import Graph
 from lamina.graph.passes import optimise
 from lamina.graph.program import Program
 from lamina.graph.ready import Ready
+from lamina.graph.timed import TimedProgram
 from lamina.graph.trees import flatten
 from lamina.tensor import Tensor
 
@@ -96,6 +97,23 @@ class Compiled:
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """Return the graph that runs for such arguments."""
         return self.ready(args, kwargs, []).captured.graph
+
+    def timed(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], runs: int
+    ) -> tuple[TimedProgram, list[list[float]]]:
+        """Run a few times, call by call; return the program and the seconds of each call."""
+        tensors: list[Tensor] = []
+        captured = self.ready(args, kwargs, tensors).captured
+        structure = flatten((args, kwargs), [])
+        ready = Ready(captured, structure, tensors, self._shared, TimedProgram)
+        program = ready.program
+        assert isinstance(program, TimedProgram)
+        seconds = []
+        for _ in range(runs):
+            program.seconds = []
+            ready.run(tensors)
+            seconds.append(program.seconds)
+        return program, [list(call) for call in zip(*seconds, strict=True)]
 
     def ready(self, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]) -> Ready:
         """Return what runs for such arguments, made now if it has to be.

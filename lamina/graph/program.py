@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,7 +62,6 @@ class _Found(NamedTuple):
     offset: int
 
 
-@final
 class Program:
     """Kernel calls in order; `run` makes them for inputs and outputs at given addresses.
 
@@ -79,7 +78,7 @@ class Program:
         self._outputs_at = (_GIVEN_AT + self._inputs) * _WORD
         self.outputs = tuple(bound.outputs)
         self.plan, self._offsets = _placed(bound.buffers)
-        self._parts = [self._part(calls) for calls in _runs(bound.calls)]
+        self._parts = [self._part(calls) for calls in self._runs(bound.calls)]
         # A list would ask for memory as it shrinks and grows.
         self._frames: deque[Frame] = deque()
         sources = {id(s): s for known in bound.known for s in known.sources}
@@ -132,18 +131,18 @@ class Program:
             for place, (packed, given) in enumerate(zip(self._fed, numbers, strict=True)):
                 packed.pack_into(frame.fed.buffer, place * _FED_BYTES, *given)
             for part in self._parts:
-                if isinstance(part, _Tables):
-                    run[_PROGRAM_AT] = part.address
-                    threads.sequence(
-                        run,
-                        frame.address,
-                        threads=part.threads,
-                        scratch_bytes=part.scratch_bytes,
-                    )
-                else:
-                    self._call_host(part, frame)
+                self._make(part, frame)
         finally:
             self._frames.append(frame)
+
+    def _make(self, part: "_Tables | HostCall", frame: Frame) -> None:
+        if isinstance(part, HostCall):
+            self._call_host(part, frame)
+            return
+        frame.run[_PROGRAM_AT] = part.address
+        threads.sequence(
+            frame.run, frame.address, threads=part.threads, scratch_bytes=part.scratch_bytes
+        )
 
     def release(self) -> None:
         """Give the memory of runs back to the pool; the next run takes some anew."""
@@ -173,6 +172,14 @@ class Program:
             return _Found(_GIVEN + self._inputs + buffer.output, offset)
         return _Found(_ARENA, self._offsets[buffer.number] + offset)
 
+    def _runs(self, calls: Iterable[Launch | HostCall]) -> "Iterable[list[Launch] | HostCall]":
+        """Give kernel calls that follow each other as one list, host calls alone."""
+        for is_native, run in groupby(calls, lambda call: isinstance(call, Launch)):
+            if is_native:
+                yield [call for call in run if isinstance(call, Launch)]
+            else:
+                yield from (call for call in run if isinstance(call, HostCall))
+
     def _part(self, calls: list[Launch] | HostCall) -> "_Tables | HostCall":
         return calls if isinstance(calls, HostCall) else _tabled(calls, self._find)
 
@@ -193,15 +200,6 @@ class Program:
             memory = (ctypes.c_uint8 * nbytes).from_address(frame.run[RUN_WORDS + base] + offset)
             real = Storage(np.ctypeslib.as_array(memory), nbytes)
         return Array(real, array.layout, array.dtype)
-
-
-def _runs(calls: Iterable[Launch | HostCall]) -> "Iterable[list[Launch] | HostCall]":
-    """Give kernel calls that follow each other as one list, host calls alone."""
-    for is_native, run in groupby(calls, lambda call: isinstance(call, Launch)):
-        if is_native:
-            yield [call for call in run if isinstance(call, Launch)]
-        else:
-            yield from (call for call in run if isinstance(call, HostCall))
 
 
 def _placed(buffers: Sequence[Buffer]) -> tuple[Plan, dict[int, int]]:

@@ -29,10 +29,15 @@ class Ready:
     """Runs a captured function on arguments of the kinds that it was captured for."""
 
     def __init__(
-        self, captured: Captured, structure: Any, tensors: Sequence[Tensor], shared: Shared
+        self,
+        captured: Captured,
+        structure: Any,
+        tensors: Sequence[Tensor],
+        shared: Shared,
+        kind: type[Program] = Program,
     ) -> None:
         self.captured = captured
-        self._shared = shared
+        self._shared, self._kind = shared, kind
         self.program = self._bound()
         self._is_plain = structure == _plain(len(tensors))
         self._kinds = [(t.array.layout, t.array.dtype, t.requires_grad) for t in tensors]
@@ -47,7 +52,7 @@ class Ready:
     def _bound(self) -> Program:
         graph, feeds = self.captured.graph, self.captured.feeds
         fed = [struct.Struct(f"{f.example.size}{f.example.dtype.char}") for f in feeds]
-        return Program(bind(graph, self._shared), len(graph.inputs) - len(feeds), fed)
+        return self._kind(bind(graph, self._shared), len(graph.inputs) - len(feeds), fed)
 
     def takes(self, args: Sequence[Any]) -> bool:
         """Return whether this runs for `args`, all of them tensors, as things stand."""

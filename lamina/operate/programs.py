@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +16,8 @@ from lamina.graph.program import Program
 from lamina.graph.text import to_text
 from lamina.graph.trees import flatten
 from lamina.tensor import Tensor
+
+_RUNS = 7
 
 
 def print_graph(console: Console, function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
@@ -64,6 +67,33 @@ def print_calls(console: Console, function: Callable[..., Any], inputs: tuple[An
     )
 
 
+def print_profile(console: Console, function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
+    """Run the program call by call; print how long the calls for each op take, longest first."""
+    program, seconds = _compiled(function).timed(inputs, {}, _RUNS)
+    total = sum(map(median, seconds))
+    by_op: dict[str, list[float]] = {}
+    for (name, _), times in zip(program.calls, seconds, strict=True):
+        by_op.setdefault(name, []).append(median(times))
+    table = Table(title="Profile", title_justify="left")
+    table.add_column("op")
+    for column in ("calls", "ms", "share", "longest ms"):
+        table.add_column(column, justify="right")
+    for name, times in sorted(by_op.items(), key=lambda row: -sum(row[1])):
+        own = sum(times)
+        table.add_row(
+            name,
+            str(len(times)),
+            f"{own * 1e3:.3f}",
+            f"{own / total:.1%}",
+            f"{max(times) * 1e3:.3f}",
+        )
+    console.print(table)
+    console.print(
+        f"{total * 1e3:.3f} ms in all, medians of {_RUNS} runs, each call made alone",
+        highlight=False,
+    )
+
+
 def _taken_down(function: Callable[..., Any], inputs: tuple[Any, ...]) -> Captured:
     tensors: list[Tensor] = []
     structure = flatten((inputs, {}), tensors)
@@ -72,8 +102,11 @@ def _taken_down(function: Callable[..., Any], inputs: tuple[Any, ...]) -> Captur
 
 
 def _program(function: Callable[..., Any], inputs: tuple[Any, ...]) -> Program:
-    compiled = function if isinstance(function, Compiled) else Compiled(function)
-    return compiled.ready(inputs, {}, []).program
+    return _compiled(function).ready(inputs, {}, []).program
+
+
+def _compiled(function: Callable[..., Any]) -> Compiled:
+    return function if isinstance(function, Compiled) else Compiled(function)
 
 
 def _print(console: Console, text: str) -> None:

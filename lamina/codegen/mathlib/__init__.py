@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from lamina.codegen.mathlib.activations import gelu_tanh, log_sigmoid, sigmoid, softplus
 from lamina.codegen.mathlib.error_function import erf, erfc, gelu
-from lamina.codegen.mathlib.exponentials import exp, exp2, expm1
+from lamina.codegen.mathlib.exponentials import exp, exp2, exp_of_deficit, expm1
 from lamina.codegen.mathlib.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
 from lamina.codegen.mathlib.inverse_trigonometric import acos, asin, atan, atan2
 from lamina.codegen.mathlib.logarithms import log, log1p, log2, log10
@@ -44,6 +44,7 @@ __all__ = [
     "erfc",
     "exp",
     "exp2",
+    "exp_of_deficit",
     "expm1",
     "gelu",
     "gelu_tanh",

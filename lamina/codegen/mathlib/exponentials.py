@@ -18,12 +18,14 @@ from lamina.codegen.mathlib.arithmetic import (
 )
 from lamina.codegen.mathlib.coefficients import EXP, LN2
 from lamina.codegen.mathlib.in_f32 import with_form_in_f32
-from lamina.codegen.types import Scalar, f32
+from lamina.codegen.types import Scalar, element_of, f32
 from lamina.codegen.values import Value
 
 # Beyond these a result is 0 or infinite.
 LEAST = {"f32": -105.0, "f64": -746.0}
 GREATEST = {"f32": 89.0, "f64": 710.0}
+# Whole numbers down to which results are normal.
+LEAST_NORMAL = {"f32": -87.0, "f64": -708.0}
 # Beyond these so are half the results.
 PAST_SINH = {"f32": 90.0, "f64": 710.6}
 
@@ -54,6 +56,16 @@ def exp(k: Builder, x: Value, to: Scalar) -> Value:
     At most 0.9 ULP, 1 in f64.
     """
     return exp_of(k, x, to)
+
+
+@with_form_in_f32(in_f32.exp_of_deficit)
+def exp_of_deficit(k: Builder, x: Value) -> Value:
+    """Return eˣ for x ≤ 0; 0 where that is subnormal, which many processors are slow to make.
+
+    At most 0.9 ULP, 1 in f64.
+    """
+    least = k.constant(x.type, LEAST_NORMAL[element_of(x.type).name])
+    return k.select(x < least, k.constant(x.type, 0.0), exp(k, k.maximum(least, x)))
 
 
 @with_form_in_f32(in_f32.exp2)

@@ -34,6 +34,8 @@ _WHOLE = 1.5 * 2.0**23
 _BIAS = 127
 # Below it, 2ⁿ⁻¹ is subnormal, and is multiplied by in two steps.
 _DEEP = -124.0
+# The least whole number whose exponential is normal.
+_LEAST_EXPONENT = -87.0
 _ROOT_HALF_BITS, _ONE_BITS = 0x3F3504F3, 0x3F800000
 _MANTISSA = (1 << 23) - 1
 _LN2 = float.fromhex("0x1.62e43p-1")
@@ -90,6 +92,17 @@ def exp(k: Builder, x: Value) -> Value:
     q, n, bits = _parts(k, clamp(k, x, -104.0, 89.0))
     power, rest = _powers(k, n, bits)
     return fma(k, q, 2.0, 2.0) * power * rest
+
+
+def exp_of_deficit(k: Builder, x: Value) -> Value:
+    """Return eˣ for f32 x ≤ 0; 0 where that is subnormal, which many processors are slow to make.
+
+    At most 0.9 ULP.
+    """
+    least = k.constant(x.type, _LEAST_EXPONENT)
+    q, _, bits = _parts(k, k.maximum(least, x))
+    power = k.bitcast((bits << 23) + (_BIAS << 23), f32)
+    return k.select(x < least, k.constant(x.type, 0.0), fma(k, q, power, power))
 
 
 def exp2(k: Builder, x: Value) -> Value:

@@ -1,20 +1,30 @@
 """Attention: values averaged by how well their keys answer a query."""
 
 from math import sqrt
-from typing import Any
 
 import numpy as np
 
 from lamina import dtypes
 from lamina.errors import DTypeError, ShapeError
-from lamina.layout import broadcast_shapes
+from lamina.layout import Shape, broadcast_shapes
 from lamina.memory.array import NDArray
 from lamina.ops.elementwise.arithmetic import where
 from lamina.ops.layers.dropout import dropout
 from lamina.ops.layers.softmax import Softmax
+from lamina.ops.layers.tiled_attention import Attention
 from lamina.ops.registry import Value
-from lamina.ops.shapes.movement import expand, expand_dims, flatten, swap_axes
+from lamina.ops.shapes.movement import (
+    expand,
+    expand_dims,
+    flatten,
+    reshape,
+    swap_axes,
+    unflatten,
+)
 from lamina.philox import Generator, default_generator
+
+# Fewer queries leave most lanes of the tiles idle.
+_FEW_QUERIES = 4
 
 
 def scaled_dot_product_attention(
@@ -44,16 +54,49 @@ def scaled_dot_product_attention(
     Tensor([[2.]])
     """
     _check(query, key, value)
+    rate = 1 / sqrt(max(query.shape[-1], 1)) if scale is None else float(scale)
+    mask = None if attn_mask is None else _checked_mask(query, key, attn_mask)
     if enable_gqa:
-        key, value = _repeated(key, query), _repeated(value, query)
-    rate = 1 / sqrt(max(query.shape[-1], 1)) if scale is None else scale
-    scores = (query * rate) @ swap_axes(key, -1, -2)
+        return _grouped(query, key, value, mask, dropout_p, is_causal, rate, generator)
+    return _attend(query, key, value, mask, dropout_p, is_causal, rate, generator)
+
+
+def _attend(
+    query: Value, key: Value, value: Value, mask: Value | None, rate: float, is_causal: bool,
+    scale: float, generator: Generator,
+) -> Value:  # fmt: skip
+    """Return attention for heads that meet one to one, or broadcast."""
+    is_alike = query.dtype is key.dtype is value.dtype and query.dtype.kind == "float"
+    if rate or not is_alike or query.shape[-2] < _FEW_QUERIES:
+        return _step_by_step(query, key, value, mask, rate, is_causal, scale, generator)
+    masks = [] if mask is None else [mask]
+    batch = broadcast_shapes(*(x.shape[:-2] for x in (query, key, value, *masks)))
+    operands = [_stretched(x, (*batch, *x.shape[-2:])) for x in (query, key, value)]
+    out, _ = Attention(scale, is_causal)(*operands, *masks)
+    return out
+
+
+def _stretched(x: Value, shape: Shape) -> Value:
+    return x if x.shape == shape else expand(x, shape)
+
+
+def _step_by_step(
+    query: Value, key: Value, value: Value, mask: Value | None, rate: float, is_causal: bool,
+    scale: float, generator: Generator,
+) -> Value:  # fmt: skip
+    """Return attention by way of all scores: with dropout, and for a few queries, whose scores are
+    few and for whom most lanes of a tile would be idle.
+    """
+    scores = (query * scale) @ swap_axes(key, -1, -2)
     if is_causal:
-        scores = where(_lower_triangle(scores.shape[-2], scores.shape[-1]), scores, -np.inf)
-    if attn_mask is not None:
-        scores = _masked(scores, attn_mask)
+        seen: NDArray = np.tri(*scores.shape[-2:]).astype(bool)
+        scores = where(seen, scores, -np.inf)
+    if mask is not None and mask.dtype is dtypes.bool_:
+        scores = where(mask, scores, -np.inf)
+    elif mask is not None:
+        scores = scores + mask.to(scores.dtype)
     weights = Softmax(len(scores.shape) - 1, empty="zero")(scores)
-    return dropout(weights, dropout_p, generator) @ value
+    return dropout(weights, rate, generator) @ value
 
 
 def _check(query: Value, key: Value, value: Value) -> None:
@@ -70,42 +113,39 @@ def _check(query: Value, key: Value, value: Value) -> None:
         )
 
 
-def _lower_triangle(rows: int, columns: int) -> NDArray:
-    return np.tri(rows, columns, dtype=bool)
-
-
-def _masked(scores: Value, mask: Value) -> Value:
-    kind = mask.dtype.kind
-    if kind not in ("bool", "float"):
+def _checked_mask(query: Value, key: Value, mask: Value) -> Value:
+    """Return the mask with two axes at least."""
+    if mask.dtype.kind not in ("bool", "float"):
         raise DTypeError(
             f"scaled_dot_product_attention: mask of {mask.dtype.name} given; expected bool, or a "
             "float to be added"
         )
-    _check_stretches(mask, scores)
-    if mask.dtype is dtypes.bool_:
-        return where(mask, scores, -np.inf)
-    return scores + mask.to(scores.dtype)
-
-
-def _check_stretches(mask: Value, scores: Value) -> None:
-    try:
-        broadcast_shapes(scores.shape, mask.shape)
-    except ShapeError as error:
-        raise ShapeError(f"scaled_dot_product_attention: mask: {error}") from None
-
-
-def _repeated(x: Value, query: Value) -> Value:
-    """Return `x` with each of its heads repeated, so that there are as many as in `query`."""
-    heads = (query.shape[-3] if len(query.shape) > 2 else 0, x.shape[-3] if len(x.shape) > 2 else 0)
-    if 0 in heads or heads[0] % heads[1]:
+    scores = (query.shape[-2], key.shape[-2])
+    shape = (1,) * (2 - len(mask.shape)) + tuple(mask.shape)
+    if any(size not in (1, whole) for size, whole in zip(shape[-2:], scores, strict=True)):
         raise ShapeError(
-            f"scaled_dot_product_attention: {heads[0]} query heads and {heads[1]} of key or value "
+            f"scaled_dot_product_attention: mask {mask.shape} given; expected to stretch to "
+            f"(…, {scores[0]}, {scores[1]})"
+        )
+    return mask if len(mask.shape) > 1 else reshape(mask, shape)
+
+
+def _grouped(
+    query: Value, key: Value, value: Value, mask: Value | None, rate: float, is_causal: bool,
+    scale: float, generator: Generator,
+) -> Value:  # fmt: skip
+    """Return attention in which each head of key and value serves several of the query's."""
+    heads, fewer = ((x.shape[-3] if len(x.shape) > 2 else 0) for x in (query, key))
+    if not fewer or heads % fewer or value.shape[-3] != fewer:
+        raise ShapeError(
+            f"scaled_dot_product_attention: {heads} query heads and {fewer} of key or value "
             "given; expected the second to divide the first"
         )
-    times: Any = heads[0] // heads[1]
-    if times == 1:
-        return x
-    place = len(x.shape) - 2
-    apart = expand_dims(x, place)
-    stretched = expand(apart, (*x.shape[:place], times, *x.shape[place:]))
-    return flatten(stretched, place - 1, place)
+    groups = (fewer, heads // fewer)
+    if mask is not None and len(mask.shape) > 2:
+        is_one = mask.shape[-3] == 1
+        mask = expand_dims(mask, -3) if is_one else unflatten(mask, -3, groups)
+    query = unflatten(query, -3, groups)
+    key, value = (expand_dims(x, -3) for x in (key, value))
+    out = _attend(query, key, value, mask, rate, is_causal, scale, generator)
+    return flatten(out, -4, -3)
