@@ -84,7 +84,8 @@ class Chunk:
         rows = self.tiles.rows
         self.key = key
         self.block = self.k.minimum(seen - key, self.tiles.keys)
-        padded = (self.block + (rows - 1)) // rows * rows
+        # A tile may read one row further.
+        padded = (self.block + (rows - 1)) // rows * rows + 1
         for name in ("key", "value"):
             self.pack_rows(name, name, key, self.block, padded, self.one)
 

@@ -7,6 +7,7 @@ from lamina.kernels.gemm.arithmetic import Arithmetic
 from lamina.kernels.gemm.tiles import Tile
 
 Accumulators = list[Value]
+_MOST_ROWS_APART = 10
 
 
 def _step(
@@ -28,7 +29,10 @@ def _sum_over_k(
     pitch: Value, height: int, tile: Tile,
 ) -> Accumulators:  # fmt: skip
     start = [k.zeros(arithmetic.total)] * (height * tile.vectors)
-    whole = count // tile.unroll
+    # Where there are few registers left for addresses of rows, LLVM takes them one row at a time
+    # for several k, and spills the elements that it loaded too early.
+    unroll = tile.unroll if a_row is None or height <= _MOST_ROWS_APART else 1
+    whole = count // unroll
 
     def turns(values: list[Value], times: int) -> list[Value]:
         left, right, *sums = values
@@ -42,8 +46,8 @@ def _sum_over_k(
         return [left + times * (height if a_row is None else 1), right, *sums]
 
     with k.loop(whole, carry=[a, b, *start]) as turn:
-        turn.next = turns(turn.carried, tile.unroll)
-    with k.loop(count, start=whole * tile.unroll, carry=turn.results) as rest:
+        turn.next = turns(turn.carried, unroll)
+    with k.loop(count, start=whole * unroll, carry=turn.results) as rest:
         rest.next = turns(rest.carried, 1)
     return rest.results[2:]
 

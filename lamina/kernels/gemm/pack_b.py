@@ -7,7 +7,7 @@ what is filled next or into the slack at the end of the buffer.
 
 from functools import partial
 
-from lamina.codegen.builder import Function, KernelModule
+from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.types import Pointer, Scalar, Type, i64
 from lamina.codegen.values import Value
 from lamina.kernels.gemm.arithmetic import Arithmetic, Source
@@ -186,13 +186,20 @@ class _Panel:
             here[turn.index] = self.source.joined([row[offset] for row in there])
 
 
+def _clear(k: Builder, panel: Value, count: Value, arithmetic: Arithmetic) -> None:
+    lanes = k.target.lanes(arithmetic.unit)
+    with k.loop(count, step=lanes) as turn:
+        panel.store(turn.index, k.zeros(arithmetic.unit))
+
+
 def emit_pack_b(
     module: KernelModule, stored: Scalar, arithmetic: Arithmetic, width: int
 ) -> Function:
     """Define `_pack_b(target, source, count, valid, slack, step, k_step, …tables)` and return it.
 
     Panel after panel of a strip: target[k·width + j] = source[k_offsets[k] + offsets[j]]; columns
-    past `valid` hold anything. `slack` is 1 where two registers may be read past the end of what
+    past `valid` hold numbers of no meaning, but none that was there before: processors are slow
+    with subnormal ones. `slack` is 1 where two registers may be read past the end of what
     `source` covers. Columns run in elements `step` apart, k in elements `k_step` apart; either is
     1, or 2 where there is slack. Of a unit of several k, k counts units in `target`.
     """
@@ -213,6 +220,8 @@ def emit_pack_b(
                 moved = [*values]
                 moved[0] = target + turn.index // width * apart
                 moved[3] = k.minimum(valid - turn.index, width)
+                with k.when(moved[3] < width):
+                    _clear(k, moved[0], apart, arithmetic)
                 moved[-2:] = [offsets + turn.index, runs + turn.index]
                 _Panel(source, width, moved).run()
         handle: Function = k.handle
