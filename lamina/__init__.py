@@ -23,13 +23,16 @@ from lamina.version import __version__
 _PARTS = ("data", "formats", "graph", "nn", "optim", "train")
 _HOME = {
     "Dim": ("lamina.graph.dims", "Dim"),
+    "cond": ("lamina.graph.control_flow", "cond"),
     "compile": ("lamina.graph.compile", "compile"),
     "explain": ("lamina.operate.explain", "explain"),
     "get_num_threads": ("lamina.codegen.threads", "num_threads"),
     "load": ("lamina.formats", "load"),
     "num_threads": ("lamina.codegen.threads", "num_threads"),
+    "scan": ("lamina.graph.control_flow", "scan"),
     "save": ("lamina.formats", "save"),
     "set_num_threads": ("lamina.codegen.threads", "set_num_threads"),
+    "while_loop": ("lamina.graph.control_flow", "while_loop"),
 }
 
 __all__ = [

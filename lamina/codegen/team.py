@@ -10,9 +10,9 @@ One block of memory holds all that the threads share; each function takes its ad
 from typing import Any
 
 from lamina.codegen import atomics, llvm
-from lamina.codegen.builder import Builder, Function, KernelModule
+from lamina.codegen.builder import Builder, Cell, Function, KernelModule
 from lamina.codegen.meeting import LINE, Word
-from lamina.codegen.types import Pointer, Type, i32, i64
+from lamina.codegen.types import Pointer, Type, i32, i64, u8
 from lamina.codegen.values import Value
 
 # Places in the block, in i64s. What different threads write lies on different cache lines.
@@ -147,31 +147,67 @@ def _emit_sequence(module: KernelModule, fork_join: Function) -> None:
 
     The first base is the address of memory for the arguments. They are copied there from the table
     of words, addresses are put in, each a row (word, base, offset), and then each row (entry, first
-    word of its arguments, helpers) of the table of calls is called.
+    word of its arguments, helpers) of the table of calls is called. A row without an entry jumps.
     """
+    fill = _emit_fill(module)
     with module.function("sequence", {"run": Pointer(i64)}) as (k, run):
         block, program = k.pointer_at(run[0], i64), k.pointer_at(run[1], i64)
         scratch, helpers_scratch, stride = run[2], run[3], run[4]
-        bases = run + RUN_WORDS
+        bases, zero = run + RUN_WORDS, k.integer(0)
+        k.call(fill, program, bases, zero, program[_WORDS], zero, program[_PLACES_FILLED])
+        calls = k.pointer_at(program[_CALL_TABLE], i64)
+        place = k.cell(i64, 0)
+        with k.repeat_while(lambda: place.get() < program[_CALLS]):
+            row = calls + place.get() * 3
+            place.set(place.get() + 1)
+            entry, arguments, helpers = row[0], bases[0] + row[1] * 8, row[2]
+            with k.either(entry.equals(0)) as (jump, call):
+                with jump:
+                    _jump(k, k.pointer_at(arguments, i64), place, fill, program, bases)
+                with call, k.either(helpers > 0) as (together, alone):
+                    with together:
+                        job = (entry, arguments, scratch, helpers, helpers_scratch, stride)
+                        k.call(fork_join, block, *job)
+                    with alone:
+                        _call(k, entry, arguments, scratch)
+
+
+def _emit_fill(module: KernelModule) -> Function:
+    """Define `_fill(program, bases, word, word_stop, place, place_stop)`: copy a range of the table
+    of words to the memory for arguments, and put a range of addresses in.
+    """
+    table = Pointer(i64)
+    parameters: dict[str, Type] = {
+        "program": table, "bases": table, "word": i64, "word_stop": i64, "place": i64,
+        "place_stop": i64,
+    }  # fmt: skip
+    with module.function("_fill", parameters) as opened:
+        k, program, bases, word, word_stop, place, place_stop = opened
         words = k.pointer_at(bases[0], i64)
         given = k.pointer_at(program[_WORD_TABLE], i64)
         lanes = k.target.lanes(i64)
-        with k.loop(program[_WORDS], step=lanes) as turn:
+        with k.loop(word_stop, start=word, step=lanes) as turn:
             words.store(turn.index, given.load(turn.index, lanes=lanes))
         places = k.pointer_at(program[_PLACE_TABLE], i64)
-        with k.loop(program[_PLACES_FILLED]) as turn:
+        with k.loop(place_stop, start=place) as turn:
             row = places + turn.index * 3
             words[row[0]] = bases[row[1]] + row[2]
-        calls = k.pointer_at(program[_CALL_TABLE], i64)
-        with k.loop(program[_CALLS]) as turn:
-            row = calls + turn.index * 3
-            entry, arguments, helpers = row[0], bases[0] + row[1] * 8, row[2]
-            with k.either(helpers > 0) as (together, alone):
-                with together:
-                    job = (entry, arguments, scratch, helpers, helpers_scratch, stride)
-                    k.call(fork_join, block, *job)
-                with alone:
-                    _call(k, entry, arguments, scratch)
+        handle: Function = k.handle
+    return handle
+
+
+# A jump: the address of a byte, the call to go on with where that is 0, and the ranges to fill
+# anew then: kernels count in their arguments.
+JUMP_WORDS = 6
+
+
+def _jump(
+    k: Builder, jump: Value, place: Cell, fill: Function, program: Value, bases: Value
+) -> None:
+    """Go on with another call where the byte that `jump` names is 0."""
+    with k.when(k.pointer_at(jump[0], u8)[0].equals(0)):
+        place.set(jump[1])
+        k.call(fill, program, bases, *(jump[number] for number in range(2, JUMP_WORDS)))
 
 
 def _wake_workers(k: Builder, block: Value, free: Value) -> None:

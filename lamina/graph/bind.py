@@ -7,14 +7,17 @@ back into Python.
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 from lamina import layout as lay
 from lamina.errors import FallbackWarning, LaminaError
 from lamina.graph.constants import Constants, Known, Shared
+from lamina.graph.control import Cond, While
 from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.passes import optimise
+from lamina.graph.tables import Jump, Label
 from lamina.kernels.launch import Launch, noting
 from lamina.memory import Array, Promise, Spec, Storage, allocating
 from lamina.ops.formulas import Formulas
@@ -59,12 +62,15 @@ class HostCall:
     outputs: tuple[Array, ...]
 
 
+Call = Launch | HostCall | Jump | Label
+
+
 @final
 @dataclass(slots=True)
 class Bound:
     """The calls of a program over buffers, not yet placed in memory."""
 
-    calls: list[Launch | HostCall] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     # The op that each call is for.
     names: list[str] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
@@ -118,10 +124,26 @@ class _Binder:
         self._write()
         self._give()
         self._bound.known += self._constants.used.values()
+        self._live()
+        return self._bound
+
+    def _live(self) -> None:
+        """Note from which call to which each buffer is needed: what a loop reads that was there
+        before, to its end.
+        """
+        loops: list[tuple[int, int]] = []
+        labels: dict[Label, int] = {}
         for number, call in enumerate(self._bound.calls):
             for buffer in self._touched(call):
                 buffer.touch(number)
-        return self._bound
+            if isinstance(call, Label):
+                labels[call] = number
+            elif isinstance(call, Jump) and call.label in labels:
+                loops.append((labels[call.label], number))
+        for start, end in loops:
+            for buffer in self._bound.buffers:
+                if buffer.first < start <= buffer.last < end:
+                    buffer.last = end
 
     def _unread(self, array: Array) -> Array:
         """Return captured memory whose address is known, and whose values are not for now."""
@@ -162,7 +184,14 @@ class _Binder:
 
     def _run(self, place: int, node: Node) -> None:
         arrays = [self._array(x) for x in node.inputs]
-        outputs = self._noted(place, node, arrays)
+        outputs: Sequence[Array]
+        match node.op:
+            case Cond():
+                outputs = self._guarded(node, arrays, self._branches)
+            case While():
+                outputs = self._guarded(node, arrays, self._loop)
+            case _:
+                outputs = self._noted(place, node, arrays)
         self._held.update(zip(node.outputs, outputs, strict=True))
 
     def _noted(self, place: int, node: Node, arrays: list[Array]) -> Sequence[Array]:
@@ -184,7 +213,58 @@ class _Binder:
             self._add(node.op.name, [HostCall(node.op, tuple(arrays), tuple(outputs))])
         return outputs
 
-    def _add(self, name: str, calls: Sequence[Launch | HostCall]) -> None:
+    def _guarded(
+        self, node: Node, arrays: list[Array], note: "Callable[[Any, list[Array]], list[Array]]"
+    ) -> list[Array]:
+        """Note the calls of an op with jumps; all of it is up to Python if some of it is."""
+        start = len(self._bound.calls)
+        outputs = note(node.op, arrays)
+        if any(isinstance(call, HostCall) for call in self._bound.calls[start:]):
+            del self._bound.calls[start:], self._bound.names[start:]
+            self._add(node.op.name, [HostCall(node.op, tuple(arrays), tuple(outputs))])
+        return outputs
+
+    def _branches(self, op: Cond, arrays: list[Array]) -> list[Array]:
+        """Note the calls of both branches, with jumps past one of them."""
+        chosen, *given = arrays
+        otherwise, end = Label(), Label()
+        outputs = [self._promised(value.spec) for value in op.then.outputs]
+        self._add(op.name, [Jump(chosen.address, otherwise)])
+        self._fill(outputs, self._inlined(op.then, given))
+        self._add(op.name, [Jump(None, end), otherwise])
+        self._fill(outputs, self._inlined(op.otherwise, given))
+        self._add(op.name, [end])
+        return outputs
+
+    def _loop(self, op: While, arrays: list[Array]) -> list[Array]:
+        """Note the calls of the test and the body, with a jump out of them and one back."""
+        again, end = Label(), Label()
+        count = op.carried
+        state = [self._copied(array) for array in arrays[:count]]
+        self._add(op.name, [again])
+        (goes_on,) = self._inlined(op.test, [*state, *arrays[count:]])
+        self._add(op.name, [Jump(goes_on.address, end)])
+        found = self._inlined(op.body, [*state, *arrays[count:]])
+        storages = {id(array.storage) for array in state}
+        # What is carried on may be a view of what was carried so far.
+        safe = [self._copied(x) if id(x.storage) in storages else x for x in found]
+        self._fill(state, safe)
+        self._add(op.name, [Jump(None, again), end])
+        return state
+
+    def _inlined(self, graph: Graph, arrays: Sequence[Array]) -> list[Array]:
+        """Note the calls of a graph within the graph."""
+        improved = optimise(graph)
+        self._held.update(zip(improved.inputs, arrays, strict=True))
+        for node in improved.nodes:
+            self._run(-1, node)
+        return [self._array(value) for value in improved.outputs]
+
+    def _fill(self, targets: Sequence[Array], sources: Sequence[Array]) -> None:
+        for target, source in zip(targets, sources, strict=True):
+            self._copy(target, source)
+
+    def _add(self, name: str, calls: Sequence[Call]) -> None:
         self._bound.calls += calls
         self._bound.names += [name] * len(calls)
 
@@ -244,11 +324,16 @@ class _Binder:
             is_native = copy.write(target, source)
         self._add("copy", launches if is_native else [HostCall(copy, (source,), (target,))])
 
-    def _touched(self, call: Launch | HostCall) -> Iterable[Buffer]:
-        if isinstance(call, Launch):
-            addresses = [address for _, address in call.addresses]
-        else:
-            addresses = [array.storage.address for array in (*call.inputs, *call.outputs)]
+    def _touched(self, call: Call) -> Iterable[Buffer]:
+        match call:
+            case Launch():
+                addresses = [address for _, address in call.addresses]
+            case HostCall():
+                addresses = [array.storage.address for array in (*call.inputs, *call.outputs)]
+            case Jump():
+                addresses = [] if call.unless is None else [call.unless]
+            case Label():
+                addresses = []
         found = (self._bound.locate(address) for address in addresses)
         return [pair[0] for pair in found if pair is not None]
 

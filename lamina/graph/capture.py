@@ -23,6 +23,7 @@ from lamina.memory.array import NDArray
 from lamina.ops.registry import Arrays, Op, View
 from lamina.ops.shapes.strided import StridedRead, StridedWrite
 from lamina.philox import Generator, watched
+from lamina.tensor.core import wrap
 
 
 class Feed(NamedTuple):
@@ -72,6 +73,7 @@ class Capture(Recorder):
         "_draws",
         "_feeds",
         "_memories",
+        "_tensors",
         "guards",
         "inputs",
         "leaves",
@@ -89,6 +91,7 @@ class Capture(Recorder):
         self.met: dict[int, Any] = {}
         self._captured: dict[Value, Array] = {}
         self._feeds: list[Feed] = []
+        self._tensors: dict[int, Any] = {}
         self._memories: dict[int, _Memory] = {}
         # Memory made while the function ran: writes into it do not outlast a run.
         self._born: dict[int, Storage] = {}
@@ -145,9 +148,15 @@ class Capture(Recorder):
 
     def meet(self, tensors: Sequence[Any]) -> None:
         for tensor in tensors:
+            self._tensors[id(tensor.array)] = tensor
             buffer = tensor.array.storage.buffer
             if tensor.base is None and not isinstance(buffer, Promise):
                 self.met[id(tensor)] = tensor
+
+    def seen(self, array: Array) -> Any:
+        """Return the tensor that captured memory was met in, or a new one."""
+        found = self._tensors.get(id(array))
+        return wrap(array) if found is None else found
 
     def apply(self, op: Op, inputs: Sequence[Array]) -> Arrays:
         node = Node.of(op, *map(self.read, inputs))

@@ -73,7 +73,7 @@ class Write:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Graph:
     """A program: what it takes, what it does, and what it gives.
 

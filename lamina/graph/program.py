@@ -8,40 +8,23 @@ between calls, and room for the arguments. So several threads can run a program 
 import ctypes
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lamina.codegen import threads
-from lamina.codegen.team import PROGRAM_WORDS, RUN_WORDS
-from lamina.graph.bind import Bound, Buffer, HostCall
+from lamina.codegen.team import RUN_WORDS
+from lamina.graph.bind import Bound, Buffer, Call, HostCall
 from lamina.graph.plan import Lifetime, Plan, plan_memory
+from lamina.graph.tables import ARENA, ARGUMENTS, GIVEN, OUTSIDE, WORD, Found, Step, Tables, tabled
 from lamina.kernels.launch import Launch
 from lamina.memory import Array, Storage, allocate
-from lamina.memory.array import NDArray
 
-_WORD = 8
-# Arguments of different calls lie on different cache lines; in words.
-_LINE = 8
-_ARGUMENTS, _ARENA, _OUTSIDE, _GIVEN = range(4)
 # Room for what is fed at one place of a graph: a dozen coefficients, or a draw.
 _FED_BYTES = 512
-_PROGRAM_AT, _SCRATCH_AT, _GIVEN_AT = 1, 2, RUN_WORDS + _GIVEN
-
-
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """A run of kernel calls as `codegen.team` reads them."""
-
-    head: NDArray
-    tables: tuple[NDArray, ...]
-    address: int
-    argument_bytes: int
-    scratch_bytes: int
-    threads: int
+_PROGRAM_AT, _SCRATCH_AT, _GIVEN_AT = 1, 2, RUN_WORDS + GIVEN
 
 
 class Frame(NamedTuple):
@@ -53,13 +36,6 @@ class Frame(NamedTuple):
     arena: Storage
     scratch: Storage
     fed: Storage
-
-
-class _Found(NamedTuple):
-    """An address: which of the bases it is counted from, and how far."""
-
-    base: int
-    offset: int
 
 
 class Program:
@@ -75,7 +51,7 @@ class Program:
         self._fed = tuple(fed)
         self._packed_inputs = struct.Struct(f"{inputs}q")
         self._packed_outputs = struct.Struct(f"{len(bound.outputs)}q")
-        self._outputs_at = (_GIVEN_AT + self._inputs) * _WORD
+        self._outputs_at = (_GIVEN_AT + self._inputs) * WORD
         self.outputs = tuple(bound.outputs)
         self.plan, self._offsets = _placed(bound.buffers)
         self._parts = [self._part(calls) for calls in self._runs(bound.calls)]
@@ -86,7 +62,7 @@ class Program:
         self._versions = self._versions_now()
 
     @property
-    def calls(self) -> tuple[tuple[str, Launch | HostCall], ...]:
+    def calls(self) -> tuple[tuple[str, Call], ...]:
         """All calls in order, with the names of the ops that they are for."""
         return tuple(zip(self._bound.names, self._bound.calls, strict=True))
 
@@ -126,7 +102,7 @@ class Program:
             frame = self._frame()
         try:
             run = frame.run
-            self._packed_inputs.pack_into(run, _GIVEN_AT * _WORD, *inputs)
+            self._packed_inputs.pack_into(run, _GIVEN_AT * WORD, *inputs)
             self._packed_outputs.pack_into(run, self._outputs_at, *outputs)
             for place, (packed, given) in enumerate(zip(self._fed, numbers, strict=True)):
                 packed.pack_into(frame.fed.buffer, place * _FED_BYTES, *given)
@@ -135,7 +111,7 @@ class Program:
         finally:
             self._frames.append(frame)
 
-    def _make(self, part: "_Tables | HostCall", frame: Frame) -> None:
+    def _make(self, part: "Tables | HostCall", frame: Frame) -> None:
         if isinstance(part, HostCall):
             self._call_host(part, frame)
             return
@@ -149,39 +125,39 @@ class Program:
         self._frames.clear()
 
     def _frame(self) -> Frame:
-        tables = [part for part in self._parts if isinstance(part, _Tables)]
+        tables = [part for part in self._parts if isinstance(part, Tables)]
         arguments = allocate(max((part.argument_bytes for part in tables), default=0))
         scratch = allocate(max((part.scratch_bytes for part in tables), default=0))
         arena, fed = allocate(self.plan.nbytes), allocate(len(self._fed) * _FED_BYTES)
         run = (ctypes.c_int64 * (_GIVEN_AT + self._inputs + len(self.outputs)))()
         run[_SCRATCH_AT] = scratch.address
-        run[RUN_WORDS + _ARGUMENTS], run[RUN_WORDS + _ARENA] = arguments.address, arena.address
+        run[RUN_WORDS + ARGUMENTS], run[RUN_WORDS + ARENA] = arguments.address, arena.address
         first = _GIVEN_AT + self._inputs - len(self._fed)
         for place in range(len(self._fed)):
             run[first + place] = fed.address + place * _FED_BYTES
         return Frame(run, ctypes.addressof(run), arguments, arena, scratch, fed)
 
-    def _find(self, address: int) -> _Found:
+    def _find(self, address: int) -> Found:
         located = self._bound.locate(address)
         if located is None:
-            return _Found(_OUTSIDE, address)
+            return Found(OUTSIDE, address)
         buffer, offset = located
         if buffer.input is not None:
-            return _Found(_GIVEN + buffer.input, offset)
+            return Found(GIVEN + buffer.input, offset)
         if buffer.output is not None:
-            return _Found(_GIVEN + self._inputs + buffer.output, offset)
-        return _Found(_ARENA, self._offsets[buffer.number] + offset)
+            return Found(GIVEN + self._inputs + buffer.output, offset)
+        return Found(ARENA, self._offsets[buffer.number] + offset)
 
-    def _runs(self, calls: Iterable[Launch | HostCall]) -> "Iterable[list[Launch] | HostCall]":
+    def _runs(self, calls: Iterable[Call]) -> Iterable[list[Step] | HostCall]:
         """Give kernel calls that follow each other as one list, host calls alone."""
-        for is_native, run in groupby(calls, lambda call: isinstance(call, Launch)):
-            if is_native:
-                yield [call for call in run if isinstance(call, Launch)]
-            else:
+        for is_host, run in groupby(calls, lambda call: isinstance(call, HostCall)):
+            if is_host:
                 yield from (call for call in run if isinstance(call, HostCall))
+            else:
+                yield [call for call in run if not isinstance(call, HostCall)]
 
-    def _part(self, calls: list[Launch] | HostCall) -> "_Tables | HostCall":
-        return calls if isinstance(calls, HostCall) else _tabled(calls, self._find)
+    def _part(self, calls: list[Step] | HostCall) -> Tables | HostCall:
+        return calls if isinstance(calls, HostCall) else tabled(calls, self._find)
 
     def _call_host(self, call: HostCall, frame: Frame) -> None:
         found = call.op.run(*(self._actual(array, frame) for array in call.inputs))
@@ -207,39 +183,3 @@ def _placed(buffers: Sequence[Buffer]) -> tuple[Plan, dict[int, int]]:
     inside = [b for b in buffers if b.input is None and b.output is None and b.first >= 0]
     plan = plan_memory([Lifetime(b.storage.nbytes, b.first, b.last) for b in inside])
     return plan, {b.number: place for b, place in zip(inside, plan.offsets, strict=True)}
-
-
-def _tabled(launches: Sequence[Launch], find: "Callable[[int], _Found]") -> _Tables:
-    words: list[NDArray] = []
-    places: list[tuple[int, int, int]] = []
-    calls: list[tuple[int, int, int]] = []
-    start = 0
-    for launch in launches:
-        given = np.frombuffer(launch.arguments, np.int64)
-        size = -(-given.size // _LINE) * _LINE
-        words.append(np.pad(given, (0, size - given.size)))
-        places += [(start + slot, *find(address)) for slot, address in launch.addresses]
-        places += [(start + slot, _ARGUMENTS, (start + to) * _WORD) for slot, to in launch.own]
-        calls.append((_address_of(launch.entry), start, launch.workers - 1))
-        start += size
-    tables = (np.concatenate(words), _rows(places), _rows(calls))
-    sizes = (len(calls), tables[0].size, len(places))
-    lies = [int(table.ctypes.data) for table in (tables[2], tables[0], tables[1])]
-    head = np.array([*sizes, *lies], np.int64)
-    assert head.size == PROGRAM_WORDS
-    return _Tables(
-        head=head,
-        tables=tables,
-        address=int(head.ctypes.data),
-        argument_bytes=int(tables[0].nbytes),
-        scratch_bytes=max(launch.scratch_bytes for launch in launches),
-        threads=max(launch.workers for launch in launches),
-    )
-
-
-def _rows(rows: Sequence[tuple[int, int, int]]) -> NDArray:
-    return np.array(rows, np.int64).reshape(-1, 3)
-
-
-def _address_of(entry: Any) -> int:
-    return ctypes.cast(entry, ctypes.c_void_p).value or 0

@@ -6,6 +6,8 @@ captured %w: float32[3, 2], %b: float32[2]
 %1: float32[4, 2] = add(%0, %b)
 write %b ← %2
 return %1
+
+A graph that is part of an op stands among its attributes: `then={inputs %x0: …; return %0}`.
 """
 
 import re
@@ -21,6 +23,7 @@ from lamina.memory import Array, Spec, empty
 from lamina.ops.registry import OPS, Op
 
 _VALUE = re.compile(r"%(\w+): (\w+)\[([\d, ]*)\]")
+_BODY = re.compile(r"(\w+)=\{")
 _NODE = re.compile(r"(%.+?) = (\w+)(?:\[(.*)\])?\((.*)\)")
 
 
@@ -66,7 +69,39 @@ def _attributes(op: Op) -> str:
     """Return the attributes of an op that is made with some."""
     if not is_dataclass(op) or not isinstance(OPS.get(op.name), type):
         return ""
-    return ", ".join(f"{f.name}={written(getattr(op, f.name))}" for f in fields(op) if f.init)
+    pairs = [(f.name, getattr(op, f.name)) for f in fields(op) if f.init]
+    return ", ".join(
+        f"{name}={_body(value) if isinstance(value, Graph) else written(value)}"
+        for name, value in pairs
+    )
+
+
+def _body(graph: Graph) -> str:
+    return f"{{{'; '.join(to_text(graph).splitlines())}}}"
+
+
+def _without_bodies(text: str) -> tuple[str, dict[str, Graph]]:
+    """Return attributes without those that are graphs, and these by name."""
+    found: dict[str, Graph] = {}
+    while (match := _BODY.search(text)) is not None:
+        depth, stop = 1, match.end()
+        while depth and stop < len(text):
+            depth += {"{": 1, "}": -1}.get(text[stop], 0)
+            stop += 1
+        found[match.group(1)] = parse("\n".join(_lines(text[match.end() : stop - 1])))
+        text = text[: match.start()] + text[stop:].lstrip(", ")
+    return text.rstrip(", "), found
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a graph that stand in one; those of graphs within it stay together."""
+    lines, depth, start = [], 0, 0
+    for place, letter in enumerate(text):
+        depth += {"{": 1, "}": -1}.get(letter, 0)
+        if letter == ";" and depth == 0 and text[place + 1 : place + 2] == " ":
+            lines.append(text[start:place])
+            start = place + 1
+    return [*lines, text[start:]]
 
 
 def parse(text: str, captured: Mapping[str, Array] | None = None) -> Graph:
@@ -138,7 +173,8 @@ class _Reading:
             raise GraphError("expected %0: dtype[shape] = op[attributes](%x, …)")
         outputs, name, attributes, inputs = match.groups()
         given = tuple(self._named(part) for part in inputs.split(",") if part.strip())
-        op = _op(name, Reader(attributes or "").attributes())
+        plain, bodies = _without_bodies(attributes or "")
+        op = _op(name, Reader(plain).attributes() | bodies)
         return Node(op, given, tuple(value for _, value in self._declared(outputs)))
 
     def graph(self) -> Graph:

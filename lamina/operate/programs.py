@@ -13,8 +13,10 @@ from lamina.graph.captured import Captured, capture
 from lamina.graph.compile import Compiled
 from lamina.graph.passes import PASSES
 from lamina.graph.program import Program
+from lamina.graph.tables import Jump, Label
 from lamina.graph.text import to_text
 from lamina.graph.trees import flatten
+from lamina.kernels.launch import Launch
 from lamina.tensor import Tensor
 
 _RUNS = 7
@@ -54,10 +56,17 @@ def print_calls(console: Console, function: Callable[..., Any], inputs: tuple[An
     for column in ("", "op", "made by", "threads"):
         table.add_column(column)
     for number, (name, call) in enumerate(program.calls):
-        if isinstance(call, HostCall):
-            table.add_row(str(number), name, "Python", "1")
-        else:
-            table.add_row(str(number), name, "kernel", str(call.workers))
+        made_by, workers = "kernel", 1
+        match call:
+            case HostCall():
+                made_by = "Python"
+            case Launch():
+                workers = call.workers
+            case Jump():
+                made_by = "jump"
+            case Label():
+                made_by = "label"
+        table.add_row(str(number), name, made_by, str(workers))
     console.print(table)
     plan = program.plan
     console.print(
@@ -72,7 +81,7 @@ def print_profile(console: Console, function: Callable[..., Any], inputs: tuple[
     program, seconds = _compiled(function).timed(inputs, {}, _RUNS)
     total = sum(map(median, seconds))
     by_op: dict[str, list[float]] = {}
-    for (name, _), times in zip(program.calls, seconds, strict=True):
+    for name, times in zip(program.titles, seconds, strict=True):
         by_op.setdefault(name, []).append(median(times))
     table = Table(title="Profile", title_justify="left")
     table.add_column("op")

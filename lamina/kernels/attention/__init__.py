@@ -6,3 +6,5 @@ sums over lanes. A block of keys meets a panel of queries: scores, exponentials 
 stay in the near caches. The order of sums depends on the numbers of queries and keys alone. Dao,
 "FlashAttention-2: Faster Attention with Better Parallelism and Work Partitioning" (2023).
 """
+
+__all__: list[str] = []
