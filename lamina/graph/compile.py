@@ -9,8 +9,8 @@ from lamina.autograd.grad_mode import state
 from lamina.autograd.recorder import Changed, Unready
 from lamina.codegen import threads
 from lamina.config import settings
-from lamina.errors import ArgumentError
-from lamina.graph.captured import capture
+from lamina.errors import ArgumentError, MemoryCapError
+from lamina.graph.captured import Captured, capture
 from lamina.graph.constants import Shared
 from lamina.graph.dims import Declared, Dynamic
 from lamina.graph.ir import Graph
@@ -22,6 +22,9 @@ from lamina.graph.trees import flatten
 from lamina.tensor import Tensor
 
 PROGRAMS_KEPT = 256
+PROGRAM_BYTES_KEPT = 256 << 20
+# A kernel call with its tables and what is known of its operands, measured.
+_BYTES_A_CALL = 16 << 10
 
 
 @final
@@ -37,8 +40,10 @@ class Compiled:
         *,
         dynamic: Dynamic | None = None,
         check: bool = False,
+        memory_limit: int | None = None,
     ) -> None:
         self.function = function
+        self._memory_limit = memory_limit
         self._declared = Declared(function, dynamic) if dynamic else None
         self._check = check
         self._kept: OrderedDict[Any, list[Ready]] = OrderedDict()
@@ -128,8 +133,6 @@ class Compiled:
             if self._declared is not None:
                 self._declared.check(args, kwargs)
             known = self._kept[key] = []
-            while len(self._kept) > PROGRAMS_KEPT:
-                self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(key)
         for ready in known:
@@ -138,25 +141,64 @@ class Compiled:
         captured = capture(self.function, structure, tensors)
         if self._check:
             captured = captured.checked()
-        captured = captured.with_graph(optimise(captured.graph))
-        known.append(Ready(captured, structure, tensors, self._shared))
+        known.append(self._fitted(captured, structure, tensors))
         del known[:-_VARIANTS_KEPT]
+        self._make_room()
         return known[-1]
 
+    def _fitted(self, captured: Captured, structure: Any, tensors: list[Tensor]) -> Ready:
+        """Return what runs a captured function, in the memory that is allowed."""
+        limit, target, before = self._memory_limit, None, 0
+        for _ in range(_TRIALS):
+            graph = optimise(captured.graph, memory_target=target)
+            if len(graph.nodes) == before:
+                break
+            before = len(graph.nodes)
+            ready = Ready(captured.with_graph(graph), structure, tensors, self._shared)
+            if limit is None or ready.program.plan.nbytes <= limit:
+                return ready
+            # Fused ops keep less alive than the target counts, rounding and gaps more.
+            needed = ready.program.plan.nbytes
+            target = int((limit if target is None else target * limit / needed) * _MARGIN)
+        raise MemoryCapError(
+            f"compile: memory_limit of {limit} bytes given, but the program needs {needed} between "
+            "its calls; raise the limit, or make the batch smaller"
+        )
 
+    def _make_room(self) -> None:
+        """Drop the programs that were not wanted for longest, until the others keep to the caps."""
+        calls = [sum(len(r.program.calls) for r in ready) for ready in self._kept.values()]
+        left, most = sum(calls), PROGRAM_BYTES_KEPT // _BYTES_A_CALL
+        for number in calls[:-1]:
+            if left <= most and len(self._kept) <= PROGRAMS_KEPT:
+                return
+            self._kept.popitem(last=False)
+            left -= number
+
+
+# How often a graph is made smaller, and by how much more than what was too much.
+_TRIALS, _MARGIN = 6, 0.97
 # Programs for the same arguments whose guards differ: a mode of a module, an option.
 _VARIANTS_KEPT = 8
 
 
 @overload
 def compile(
-    function: Callable[..., Any], *, dynamic: Dynamic | None = None, check: bool = False
+    function: Callable[..., Any],
+    *,
+    dynamic: Dynamic | None = None,
+    check: bool = False,
+    memory_limit: int | None = None,
 ) -> Compiled: ...
 
 
 @overload
 def compile(
-    function: None = None, *, dynamic: Dynamic | None = None, check: bool = False
+    function: None = None,
+    *,
+    dynamic: Dynamic | None = None,
+    check: bool = False,
+    memory_limit: int | None = None,
 ) -> Callable[[Callable[..., Any]], Compiled]: ...
 
 
@@ -165,6 +207,7 @@ def compile(
     *,
     dynamic: Dynamic | None = None,
     check: bool = False,
+    memory_limit: int | None = None,
 ) -> Any:
     """Return `function`, or a module, running as one program: a native call for all that it does.
 
@@ -177,8 +220,10 @@ def compile(
     `dynamic` declares sizes that differ from call to call, `{"x": {0: Dim("batch", max=64)}}`: each
     is planned when it comes, without compiling machine code again, and GuardError is raised for
     one outside. With `check`, a NaN or infinity in what the program would give or write is an
-    AnomalyError, and nothing has been written. CaptureError names the line that needs the value of
-    a tensor. LAMINA_COMPILE=0 runs everything eagerly.
+    AnomalyError, and nothing has been written. With `memory_limit`, what lives between kernel calls
+    takes no more bytes: values that only the backward pass reads are computed again where that is
+    needed, and MemoryCapError is raised where it does not suffice. CaptureError names the line that
+    needs the value of a tensor. LAMINA_COMPILE=0 runs everything eagerly.
 
     >>> @compile
     ... def f(x):
@@ -187,9 +232,11 @@ def compile(
     Tensor(5.)
     """
     if function is None:
-        return lambda given: Compiled(given, dynamic=dynamic, check=check)
+        return lambda given: Compiled(
+            given, dynamic=dynamic, check=check, memory_limit=memory_limit
+        )
     if not callable(function):
         raise ArgumentError(
             f"compile: {type(function).__name__} given; expected a function or a module"
         )
-    return Compiled(function, dynamic=dynamic, check=check)
+    return Compiled(function, dynamic=dynamic, check=check, memory_limit=memory_limit)

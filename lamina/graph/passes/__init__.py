@@ -12,6 +12,7 @@ from lamina.graph.passes.fuse_elementwise import fuse_elementwise
 from lamina.graph.passes.fuse_products import fuse_products
 from lamina.graph.passes.pack_products import pack_products
 from lamina.graph.passes.prepare_filters import prepare_filters
+from lamina.graph.passes.rematerialise import rematerialise
 
 __all__ = [
     "PASSES",
@@ -23,6 +24,7 @@ __all__ = [
     "optimise",
     "pack_products",
     "prepare_filters",
+    "rematerialise",
     "remove_dead_code",
     "share_common_subexpressions",
     "simplify",
@@ -43,9 +45,14 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def optimise(graph: ir.Graph) -> ir.Graph:
-    """Return a graph that does the same with less work."""
+def optimise(graph: ir.Graph, *, memory_target: int | None = None) -> ir.Graph:
+    """Return a graph that does the same with less work; where there is a target of bytes, it keeps
+    no more alive if it can, and computes again what it lets go.
+    """
     for improve in PASSES:
+        if improve is fuse_convolutions and memory_target is not None:
+            graph = rematerialise(graph, memory_target)
+            ir.verify(graph)
         graph = improve(graph)
         ir.verify(graph)
     return graph
