@@ -215,7 +215,7 @@ def compile(
     runs once on tensors without values. Derivatives, clipping, optimiser steps, dropout and
     running statistics become part of the program; other Python code runs that once alone. Tensors
     from outside are read and written where they are. Results have the bits of the function itself,
-    but for batch norms folded into weights.
+    but for batch norms folded into weights, and norms and attention that were written out by hand.
 
     `dynamic` declares sizes that differ from call to call, `{"x": {0: Dim("batch", max=64)}}`: each
     is planned when it comes, without compiling machine code again, and GuardError is raised for

@@ -12,6 +12,8 @@ from lamina.graph.passes.fuse_elementwise import fuse_elementwise
 from lamina.graph.passes.fuse_products import fuse_products
 from lamina.graph.passes.pack_products import pack_products
 from lamina.graph.passes.prepare_filters import prepare_filters
+from lamina.graph.passes.recognise_attention import recognise_attention
+from lamina.graph.passes.recognise_norms import recognise_norms
 from lamina.graph.passes.rematerialise import rematerialise
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "optimise",
     "pack_products",
     "prepare_filters",
+    "recognise_attention",
+    "recognise_norms",
     "rematerialise",
     "remove_dead_code",
     "share_common_subexpressions",
@@ -35,6 +39,9 @@ PASSES: tuple[Pass, ...] = (
     remove_dead_code,
     simplify,
     share_common_subexpressions,
+    recognise_attention,
+    recognise_norms,
+    remove_dead_code,
     fold_batch_norm,
     fuse_convolutions,
     prepare_filters,
