@@ -22,6 +22,13 @@ from lamina.codegen.types import Scalar, element_of, i64
 from lamina.codegen.values import Value
 from lamina.kernels.launch import PLANS_KEPT, Place, Step, argument_block, workers_for
 from lamina.kernels.operand import Operand, Shape
+from lamina.kernels.pool_halves import (
+    emit_halves,
+    emit_places_of_halves,
+    emit_put_in_halves,
+    emit_spread_over_halves,
+    halves,
+)
 from lamina.kernels.pool_places import emit_places
 from lamina.kernels.pool_planes import (
     COUNT,
@@ -41,7 +48,7 @@ from lamina.kernels.pool_planes import (
 )
 from lamina.kernels.reduction.program import TOTAL, Phase
 from lamina.kernels.reduction.rows import loaded
-from lamina.kernels.scalars import COMPUTED, STORED
+from lamina.kernels.scalars import COMPUTED, SCALARS, STORED
 
 
 def emit_pool(module: KernelModule, dtype: str, combine: str, step: int) -> None:
@@ -273,6 +280,15 @@ def pooling(
         "put": (emit_put, (dtype, number)),
         "take": (emit_take, (dtype, number)),
     }
+    is_quarter = all(n == 2.0 for axis in divisors[1:] for n in axis)
+    if halves(axes) and dtype in SCALARS and lanes > 1 and (kind == "max" or is_quarter):
+        kinds |= {
+            "max": (emit_halves, (dtype, "maximum")),
+            "mean": (emit_halves, (dtype, "add")),
+            "spread": (emit_spread_over_halves, (dtype,)),
+            "places": (emit_places_of_halves, (dtype, number)),
+            "put": (emit_put_in_halves, (dtype, number)),
+        }
     emitter, parameters = kinds[kind]
     row = max(across.reach, across.padding + across.size) + (2 + across.stride * 2) * lanes
     rates = _rates(scalar, divisors, lanes)

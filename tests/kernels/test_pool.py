@@ -13,6 +13,7 @@ from lamina.kernels.pool_planes import Along
 
 CASES = {
     "halves": (Along(6, 3, 2, 2, 0, 1), Along(8, 4, 2, 2, 0, 1)),
+    "halves, not all": (Along(7, 3, 2, 2, 0, 1), Along(35, 17, 2, 2, 0, 1)),
     "overlapping": (Along(7, 4, 3, 2, 1, 1), Along(19, 10, 3, 2, 1, 1)),
     "one by one": (Along(5, 5, 3, 1, 1, 1), Along(33, 33, 3, 1, 1, 1)),
     "apart": (Along(7, 2, 2, 3, 0, 2), Along(40, 12, 3, 3, 1, 2)),
