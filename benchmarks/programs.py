@@ -96,11 +96,8 @@ def lamina_call(row, compiles):
     model = networks(lamina.nn, lamina.nn.functional, lamina)[network]().eval()
     run, x = kept(model), drawn(lamina, network, shape)
 
-    def call():
-        with lamina.no_grad():
-            return run(x)
-
-    return call, made
+    lamina.set_grad_enabled(False)
+    return lambda: run(x), made
 
 
 def timed_lamina(row, seconds, compiles):

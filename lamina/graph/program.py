@@ -26,6 +26,8 @@ from lamina.memory import Array, Storage, allocate
 _FED_BYTES = 512
 _PROGRAM_AT, _SCRATCH_AT, _GIVEN_AT = 1, 2, RUN_WORDS + GIVEN
 
+_INPUTS_AT = _GIVEN_AT * WORD
+
 
 class Frame(NamedTuple):
     """Memory of one run: what `codegen.team` calls a run, and what its words point to."""
@@ -49,8 +51,10 @@ class Program:
         self._bound = bound
         self._inputs = inputs + len(fed)
         self._fed = tuple(fed)
+        # What is fed lies between inputs and outputs, at addresses that stay.
         self._packed_inputs = struct.Struct(f"{inputs}q")
         self._packed_outputs = struct.Struct(f"{len(bound.outputs)}q")
+        self._packed_both = struct.Struct(f"{inputs + len(bound.outputs)}q")
         self._outputs_at = (_GIVEN_AT + self._inputs) * WORD
         self.outputs = tuple(bound.outputs)
         self.plan, self._offsets = _placed(bound.buffers)
@@ -59,7 +63,7 @@ class Program:
         self._frames: deque[Frame] = deque()
         sources = {id(s): s for known in bound.known for s in known.sources}
         self._sources = tuple(sources.values())
-        self._versions = self._versions_now()
+        self._versions = [storage.version for storage in self._sources]
 
     @property
     def calls(self) -> tuple[tuple[str, Call], ...]:
@@ -84,10 +88,7 @@ class Program:
     @property
     def is_current(self) -> bool:
         """Whether the constants that were computed with ahead still hold what they held."""
-        return self._versions_now() == self._versions
-
-    def _versions_now(self) -> list[int]:
-        return [storage.version for storage in self._sources]
+        return [storage.version for storage in self._sources] == self._versions
 
     def run(
         self,
@@ -101,11 +102,13 @@ class Program:
         except IndexError:
             frame = self._frame()
         try:
-            run = frame.run
-            self._packed_inputs.pack_into(run, _GIVEN_AT * WORD, *inputs)
-            self._packed_outputs.pack_into(run, self._outputs_at, *outputs)
-            for place, (packed, given) in enumerate(zip(self._fed, numbers, strict=True)):
-                packed.pack_into(frame.fed.buffer, place * _FED_BYTES, *given)
+            if self._fed:
+                self._packed_inputs.pack_into(frame.run, _INPUTS_AT, *inputs)
+                self._packed_outputs.pack_into(frame.run, self._outputs_at, *outputs)
+                for place, (packed, given) in enumerate(zip(self._fed, numbers, strict=True)):
+                    packed.pack_into(frame.fed.buffer, place * _FED_BYTES, *given)
+            else:
+                self._packed_both.pack_into(frame.run, _INPUTS_AT, *inputs, *outputs)
             for part in self._parts:
                 self._make(part, frame)
         finally:

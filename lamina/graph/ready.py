@@ -47,6 +47,7 @@ class Ready:
         self._threads = threads.num_threads()
         targets = [captured.graph.captured[write.target] for write in captured.graph.writes]
         self._written = tuple({id(t.storage): t.storage for t in targets}.values())
+        self._results = [(a.storage.nbytes, a.layout, a.dtype) for a in self.program.outputs]
         self._returns_one = captured.structure == Leaf(0) and len(self.program.outputs) == 1
 
     def _bound(self) -> Program:
@@ -89,8 +90,7 @@ class Ready:
     def run(self, tensors: Sequence[Tensor]) -> Any:
         """Return what the function returns for `tensors`."""
         outputs = [
-            Array(allocate(array.storage.nbytes), array.layout, array.dtype)
-            for array in self.program.outputs
+            Array(allocate(nbytes), layout, dtype) for nbytes, layout, dtype in self._results
         ]
         self._run(tensors, outputs)
         if self._returns_one:
@@ -107,8 +107,7 @@ class Ready:
         for number, (target, array) in enumerate(zip(targets, self.program.outputs)):
             self._check_target(number, target, array, tensors)
         further = [
-            Array(allocate(array.storage.nbytes), array.layout, array.dtype)
-            for array in self.program.outputs[own:]
+            Array(allocate(nbytes), layout, dtype) for nbytes, layout, dtype in self._results[own:]
         ]
         outputs = [target.array for target in targets] + further
         self._run(tensors, outputs)
