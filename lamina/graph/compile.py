@@ -3,12 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, final, overload
+from typing import Any, Literal, final, overload
 
+from lamina import dtypes
 from lamina.autograd.grad_mode import state
 from lamina.autograd.recorder import Changed, Unready
 from lamina.codegen import threads
 from lamina.config import settings
+from lamina.dtypes import DType
 from lamina.errors import ArgumentError, MemoryCapError
 from lamina.graph.captured import Captured, capture
 from lamina.graph.constants import Shared
@@ -21,6 +23,7 @@ from lamina.graph.timed import TimedProgram
 from lamina.graph.trees import flatten
 from lamina.tensor import Tensor
 
+Precision = Literal["float32", "bfloat16", "float16"]
 PROGRAMS_KEPT = 256
 PROGRAM_BYTES_KEPT = 256 << 20
 # A kernel call with its tables and what is known of its operands, measured.
@@ -41,8 +44,10 @@ class Compiled:
         dynamic: Dynamic | None = None,
         check: bool = False,
         memory_limit: int | None = None,
+        precision: Precision = "float32",
     ) -> None:
         self.function = function
+        self._precision = _narrow(precision)
         self._memory_limit = memory_limit
         self._declared = Declared(function, dynamic) if dynamic else None
         self._check = check
@@ -150,7 +155,7 @@ class Compiled:
         """Return what runs a captured function, in the memory that is allowed."""
         limit, target, before = self._memory_limit, None, 0
         for _ in range(_TRIALS):
-            graph = optimise(captured.graph, memory_target=target)
+            graph = optimise(captured.graph, memory_target=target, precision=self._precision)
             if len(graph.nodes) == before:
                 break
             before = len(graph.nodes)
@@ -189,6 +194,7 @@ def compile(
     dynamic: Dynamic | None = None,
     check: bool = False,
     memory_limit: int | None = None,
+    precision: Precision = "float32",
 ) -> Compiled: ...
 
 
@@ -199,6 +205,7 @@ def compile(
     dynamic: Dynamic | None = None,
     check: bool = False,
     memory_limit: int | None = None,
+    precision: Precision = "float32",
 ) -> Callable[[Callable[..., Any]], Compiled]: ...
 
 
@@ -208,6 +215,7 @@ def compile(
     dynamic: Dynamic | None = None,
     check: bool = False,
     memory_limit: int | None = None,
+    precision: Precision = "float32",
 ) -> Any:
     """Return `function`, or a module, running as one program: a native call for all that it does.
 
@@ -222,7 +230,8 @@ def compile(
     one outside. With `check`, a NaN or infinity in what the program would give or write is an
     AnomalyError, and nothing has been written. With `memory_limit`, what lives between kernel calls
     takes no more bytes: values that only the backward pass reads are computed again where that is
-    needed, and MemoryCapError is raised where it does not suffice. CaptureError names the line that
+    needed, and MemoryCapError is raised where it does not suffice. With another `precision` matrix
+    products read their operands as such and add up in float32. CaptureError names the line that
     needs the value of a tensor. LAMINA_COMPILE=0 runs everything eagerly.
 
     >>> @compile
@@ -231,12 +240,23 @@ def compile(
     >>> f(lamina.tensor([1.0, 2.0]))
     Tensor(5.)
     """
+    options: dict[str, Any] = {
+        "dynamic": dynamic, "check": check, "memory_limit": memory_limit, "precision": precision,
+    }  # fmt: skip
     if function is None:
-        return lambda given: Compiled(
-            given, dynamic=dynamic, check=check, memory_limit=memory_limit
-        )
+        return lambda given: Compiled(given, **options)
     if not callable(function):
         raise ArgumentError(
             f"compile: {type(function).__name__} given; expected a function or a module"
         )
-    return Compiled(function, dynamic=dynamic, check=check, memory_limit=memory_limit)
+    return Compiled(function, **options)
+
+
+def _narrow(precision: Precision) -> DType | None:
+    """Return what products read instead of float32; ArgumentError for another precision."""
+    narrow = {"float32": None, "bfloat16": dtypes.bfloat16, "float16": dtypes.float16}
+    if precision not in narrow:
+        raise ArgumentError(
+            f"compile: precision {precision!r} given; expected one of {', '.join(narrow)}"
+        )
+    return narrow[precision]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from lamina.dtypes import DType
 from lamina.graph import ir
 from lamina.graph.passes.algebra import simplify
 from lamina.graph.passes.common_subexpressions import share_common_subexpressions
@@ -10,6 +11,7 @@ from lamina.graph.passes.fold_batch_norm import fold_batch_norm
 from lamina.graph.passes.fuse_convolutions import fuse_convolutions
 from lamina.graph.passes.fuse_elementwise import fuse_elementwise
 from lamina.graph.passes.fuse_products import fuse_products
+from lamina.graph.passes.lower_precision import lower_precision
 from lamina.graph.passes.pack_products import pack_products
 from lamina.graph.passes.prepare_filters import prepare_filters
 from lamina.graph.passes.recognise_attention import recognise_attention
@@ -23,6 +25,7 @@ __all__ = [
     "fuse_convolutions",
     "fuse_elementwise",
     "fuse_products",
+    "lower_precision",
     "optimise",
     "pack_products",
     "prepare_filters",
@@ -52,14 +55,22 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def optimise(graph: ir.Graph, *, memory_target: int | None = None) -> ir.Graph:
-    """Return a graph that does the same with less work; where there is a target of bytes, it keeps
-    no more alive if it can, and computes again what it lets go.
+def optimise(
+    graph: ir.Graph, *, memory_target: int | None = None, precision: DType | None = None
+) -> ir.Graph:
+    """Return a graph that does the same with less work.
+
+    Where there is a target of bytes, it keeps no more alive if it can, and computes again what it
+    lets go; where there is a precision, its products read numbers of that.
     """
+    before: dict[Pass, Pass] = {}
+    if memory_target is not None:
+        before[fuse_convolutions] = lambda graph: rematerialise(graph, memory_target)
+    if precision is not None:
+        before[pack_products] = lambda graph: lower_precision(graph, precision)
     for improve in PASSES:
-        if improve is fuse_convolutions and memory_target is not None:
-            graph = rematerialise(graph, memory_target)
-            ir.verify(graph)
-        graph = improve(graph)
-        ir.verify(graph)
+        for step in (before.get(improve), improve):
+            if step is not None:
+                graph = step(graph)
+                ir.verify(graph)
     return graph
