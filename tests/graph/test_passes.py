@@ -15,6 +15,7 @@ from lamina.graph.passes import (
     fuse_convolutions,
     fuse_elementwise,
     fuse_products,
+    fuse_reductions,
     optimise,
     pack_products,
     prepare_filters,
@@ -54,6 +55,26 @@ CASES = {
         %0: float32[2] = exp(%x0)
         %1: float32[2] = add(%0, %0)
         return %1
+        """,
+    ),
+    "reductions": (
+        fuse_reductions,
+        """
+        inputs %x0: float32[2, 3], %x1: float32[3]
+        %0: float32[2, 3] = subtract(%x0, %x1)
+        %1: float32[2] = sum[axes=(1,), keepdims=False](%0)
+        %2: float32[2, 3] = multiply(%x0, %x0)
+        %3: float32[] = mean[axes=(0, 1), keepdims=False](%2)
+        return %1, %2, %3
+        """,
+        """
+        inputs %x0: float32[2, 3], %x1: float32[3]
+        %0: float32[1, 3] = reshape[shape=(1, 3)](%x1)
+        %1: float32[2] = fold_formula[expression=<subtract(x0,x1)>, fold='sum', axes=(1,), \
+keepdims=False](%x0, %0)
+        %2: float32[2, 3] = multiply(%x0, %x0)
+        %3: float32[] = mean[axes=(0, 1), keepdims=False](%2)
+        return %1, %2, %3
         """,
     ),
     "algebra": (
@@ -285,3 +306,26 @@ def test_numbers_that_may_change_are_not_taken_into_kernels():
     assert run(x).tolist() == [3.0] * 3
     scale.fill_(5.0)
     assert run(x).tolist() == [6.0] * 3
+
+
+FOLDED = {
+    "mean of squares": lambda x, y, w: ((x - y) ** 2).mean(),
+    "rows": lambda x, y, w: (x * w + y).exp().sum(-1),
+    "columns": lambda x, y, w: (x * w).sum(0),
+    "greatest": lambda x, y, w: (x.abs() * w).amax(1),
+    "two axes": lambda x, y, w: (x * y).mean((0, 2)),
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+@pytest.mark.parametrize("shape", [(3, 5, 7), (33, 65, 130)])
+def test_folded_terms_have_the_same_bits(name, shape):
+    rng = np.random.default_rng(0)
+    x, y, w = (
+        lamina.tensor(rng.standard_normal(s).astype("f")) for s in (shape, shape, shape[-1:])
+    )
+    compiled = lamina.compile(FOLDED[name])
+    found, wanted = compiled(x, y, w).numpy(), FOLDED[name](x, y, w).numpy()
+    assert found.tobytes() == wanted.tobytes()
+    names = {node.op.name for node in compiled.graph(x, y, w).nodes}
+    assert names <= {"fold_formula", "reshape"}

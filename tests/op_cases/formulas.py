@@ -1,7 +1,8 @@
-"""Several expressions in one pass."""
+"""Several expressions in one pass, and expressions that are folded at once."""
 
 from lamina.kernels.expression import Input, apply
 from lamina.ops.formulas import Formulas
+from lamina.ops.reductions.fold_formula import FoldFormula
 
 from .case import Case
 from .drawing import normal
@@ -17,4 +18,19 @@ CASES = [
         dtypes=(dtype,), label=dtype, shapes=(((), ()), ((0, 4), (4,)), ((7, 1), (1, 9))),
     )
     for dtype in ("float32", "float64")
+]  # fmt: skip
+CASES += [
+    Case(
+        FoldFormula(X * Y + X, fold, axes, keepdims),
+        (normal(3, 5), normal(1, 5)),
+        lambda x, y, fold=fold, axes=axes, keepdims=keepdims: getattr(x * y + x, fold)(
+            axis=axes, keepdims=keepdims
+        ),
+        ulp=4, why="a product and two sums, then a sum of at most 15", scale=4.0,
+        dtypes=("float32", "float64"), label=f"{fold}-{axes}",
+        shapes=(((7, 1), (7, 1)), ((2, 70), (1, 70))),
+    )
+    for fold, axes, keepdims in (
+        ("sum", (1,), False), ("mean", (0, 1), True), ("max", (0,), False), ("min", (1,), True),
+    )
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from lamina.graph.passes.fold_batch_norm import fold_batch_norm
 from lamina.graph.passes.fuse_convolutions import fuse_convolutions
 from lamina.graph.passes.fuse_elementwise import fuse_elementwise
 from lamina.graph.passes.fuse_products import fuse_products
+from lamina.graph.passes.fuse_reductions import fuse_reductions
 from lamina.graph.passes.lower_precision import lower_precision
 from lamina.graph.passes.pack_products import pack_products
 from lamina.graph.passes.prepare_filters import prepare_filters
@@ -25,6 +26,7 @@ __all__ = [
     "fuse_convolutions",
     "fuse_elementwise",
     "fuse_products",
+    "fuse_reductions",
     "lower_precision",
     "optimise",
     "pack_products",
@@ -51,6 +53,7 @@ PASSES: tuple[Pass, ...] = (
     fuse_products,
     pack_products,
     fuse_elementwise,
+    fuse_reductions,
     remove_dead_code,
 )
 
