@@ -11,11 +11,13 @@ from lamina.graph.captured import capture
 from lamina.graph.interpret import interpret
 from lamina.graph.ir import verify
 from lamina.graph.passes import (
+    delay_reshapes,
     fold_batch_norm,
     fuse_convolutions,
     fuse_elementwise,
     fuse_products,
     fuse_reductions,
+    join_gradients,
     optimise,
     pack_products,
     prepare_filters,
@@ -55,6 +57,65 @@ CASES = {
         %0: float32[2] = exp(%x0)
         %1: float32[2] = add(%0, %0)
         return %1
+        """,
+    ),
+    "a residual of reshaped rows": (
+        lambda graph: fuse_products(delay_reshapes(graph)),
+        """
+        inputs %x0: float32[4, 3], %x1: float32[3, 5], %x2: float32[2, 2, 5]
+        %0: float32[4, 5] = matmul(%x0, %x1)
+        %1: float32[2, 2, 5] = reshape[shape=(2, 2, 5)](%0)
+        %2: float32[2, 2, 5] = add(%x2, %1)
+        return %2
+        """,
+        """
+        inputs %x0: float32[4, 3], %x1: float32[3, 5], %x2: float32[2, 2, 5]
+        %0: float32[4, 5] = reshape[shape=(4, 5)](%x2)
+        %1: float32[4, 5] = matmul_then[expression=<add(x1,x0)>, dtype='float32', \
+packed=None](%x0, %x1, %0)
+        %2: float32[2, 2, 5] = reshape[shape=(2, 2, 5)](%1)
+        return %2
+        """,
+    ),
+    "gradients of all parts": (
+        lambda graph: remove_dead_code(join_gradients(graph)),
+        """
+        inputs %x0: float32[3, 2], %x1: float32[3, 4]
+        %0: float32[3, 6] = strided_add[layout=Layout(shape=(3, 2), strides=(6, 1), offset=0), \
+shape=(3, 6)](%x0)
+        %1: float32[3, 6] = strided_add[layout=Layout(shape=(3, 4), strides=(6, 1), offset=2), \
+shape=(3, 6)](%x1)
+        %2: float32[3, 6] = add(%1, %0)
+        %3: float32[6, 3] = permute[axes=(1, 0)](%2)
+        return %3
+        """,
+        """
+        inputs %x0: float32[3, 2], %x1: float32[3, 4]
+        %0: float32[2, 3] = permute[axes=(1, 0)](%x0)
+        %1: float32[4, 3] = permute[axes=(1, 0)](%x1)
+        %2: float32[6, 3] = joined[axis=0](%0, %1)
+        return %2
+        """,
+    ),
+    "gradients of some parts": (
+        join_gradients,
+        """
+        inputs %x0: float32[3, 2], %x1: float32[3, 3]
+        %0: float32[3, 6] = strided_add[layout=Layout(shape=(3, 2), strides=(6, 1), offset=0), \
+shape=(3, 6)](%x0)
+        %1: float32[3, 6] = strided_add[layout=Layout(shape=(3, 3), strides=(6, 1), offset=3), \
+shape=(3, 6)](%x1)
+        %2: float32[3, 6] = add(%1, %0)
+        return %2
+        """,
+        """
+        inputs %x0: float32[3, 2], %x1: float32[3, 3]
+        %0: float32[3, 6] = strided_add[layout=Layout(shape=(3, 2), strides=(6, 1), offset=0), \
+shape=(3, 6)](%x0)
+        %1: float32[3, 6] = strided_add[layout=Layout(shape=(3, 3), strides=(6, 1), offset=3), \
+shape=(3, 6)](%x1)
+        %2: float32[3, 6] = add(%1, %0)
+        return %2
         """,
     ),
     "reductions": (

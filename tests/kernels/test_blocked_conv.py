@@ -149,8 +149,8 @@ def test_wrong_arguments():
     block = blocked.block_of("float32")
     x, w = arrays("3x3", "float32")
     given, out = in_blocks(x, block), in_blocks(np.empty((2, 16, 9, 14), "f4"), block)
-    with pytest.raises(ShapeError, match=r"expected \(N, 2, \*S"):
-        run("3x3", given, w, out[:, :1])
+    with pytest.raises(ShapeError, match=r"expected \(N, \d, \*S"):
+        run("3x3", given, w, out[:, :0])
     with pytest.raises(ShapeError, match="as many images in both"):
         run("3x3", given[:1], w, out)
     with pytest.raises(ShapeError, match="as many images in both"):

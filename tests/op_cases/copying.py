@@ -40,6 +40,14 @@ CASES = [
         shapes=(((2, 0), (2, 1), (2, 0)),),
         repeatable=False,
     ),
+    Case(
+        ops.Joined(1),
+        (normal(2, 3), normal(2, 1), normal(2, 2)),
+        joined(1),
+        dtypes=("float64", "float32"),
+        shapes=(((2, 0), (2, 1), (2, 0)),),
+        repeatable=False,
+    ),
     Case(ops.Triangle("lower", 1), (normal(2, 3, 4),), triangle("lower", 1), label="lower"),
     Case(ops.Triangle("upper", -1), (normal(2, 4, 3),), triangle("upper", -1), label="upper"),
     Case(

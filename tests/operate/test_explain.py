@@ -62,7 +62,8 @@ def test_an_op_without_a_kernel_says_so():
 
 
 def test_an_unknown_stage_is_an_error():
-    with pytest.raises(ArgumentError, match="expected one of summary, graph, fused, calls, kernel"):
+    stages = "summary, graph, fused, calls, profile, kernel"
+    with pytest.raises(ArgumentError, match=f"expected one of {stages}"):
         said(lamina.exp, lamina.ones(2), stage="parse")
 
 
@@ -88,3 +89,16 @@ def test_a_program_is_told_stage_by_stage():
     for function in (run, lamina.compile(run)):
         calls = said(function, x, w, stage="calls")
         assert "1 kernel calls and 0 calls of Python" in calls
+
+
+def test_profile_times_each_op():
+    w = lamina.ones(8, 8)
+
+    def run(x):
+        y = lamina.cond(x.sum() > 0, lambda: (x @ w).exp(), lambda: x)
+        return y.softmax(-1)
+
+    text = said(run, lamina.ones(4, 8), stage="profile")
+    assert "softmax" in text
+    assert "cond" in text
+    assert "each call made alone" in text

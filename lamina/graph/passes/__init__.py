@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 
-from lamina.dtypes import DType
+from lamina import dtypes
 from lamina.graph import ir
 from lamina.graph.passes.algebra import simplify
 from lamina.graph.passes.common_subexpressions import share_common_subexpressions
 from lamina.graph.passes.dead_code import remove_dead_code
+from lamina.graph.passes.delay_reshapes import delay_reshapes
 from lamina.graph.passes.fold_batch_norm import fold_batch_norm
 from lamina.graph.passes.fuse_convolutions import fuse_convolutions
 from lamina.graph.passes.fuse_elementwise import fuse_elementwise
 from lamina.graph.passes.fuse_products import fuse_products
 from lamina.graph.passes.fuse_reductions import fuse_reductions
+from lamina.graph.passes.join_gradients import join_gradients
 from lamina.graph.passes.lower_precision import lower_precision
 from lamina.graph.passes.pack_products import pack_products
 from lamina.graph.passes.prepare_filters import prepare_filters
@@ -22,11 +24,13 @@ from lamina.graph.passes.rematerialise import rematerialise
 __all__ = [
     "PASSES",
     "Pass",
+    "delay_reshapes",
     "fold_batch_norm",
     "fuse_convolutions",
     "fuse_elementwise",
     "fuse_products",
     "fuse_reductions",
+    "join_gradients",
     "lower_precision",
     "optimise",
     "pack_products",
@@ -44,12 +48,14 @@ PASSES: tuple[Pass, ...] = (
     remove_dead_code,
     simplify,
     share_common_subexpressions,
+    join_gradients,
     recognise_attention,
     recognise_norms,
     remove_dead_code,
     fold_batch_norm,
     fuse_convolutions,
     prepare_filters,
+    delay_reshapes,
     fuse_products,
     pack_products,
     fuse_elementwise,
@@ -59,7 +65,7 @@ PASSES: tuple[Pass, ...] = (
 
 
 def optimise(
-    graph: ir.Graph, *, memory_target: int | None = None, precision: DType | None = None
+    graph: ir.Graph, *, memory_target: int | None = None, precision: dtypes.DType | None = None
 ) -> ir.Graph:
     """Return a graph that does the same with less work.
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from lamina.errors import ArgumentError, ShapeError
 from lamina.kernels.elementwise import compute
-from lamina.kernels.expression import Input
-from lamina.kernels.scalars import STORED
+from lamina.kernels.expression import Constant, Input
+from lamina.kernels.scalars import SCALARS, STORED
 from lamina.layout import cut, normalize_axis
 from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray, scratch, scratch_copy
@@ -78,6 +78,39 @@ class Concat(Op):
             parts.append(grad[(*(slice(None),) * self.axis, slice(start, stop))])
             start = stop
         return tuple(parts)
+
+
+@define
+@final
+@dataclass(frozen=True, slots=True)
+class Joined(Op):
+    """Σ of the inputs, each in its place over zeros: joined end to end along an axis, −0 as 0.
+
+    The op is made by programs, of the gradients of parts of a tensor.
+    """
+
+    name = "joined"
+    differentiable = False
+    axis: int
+
+    def infer(self, *inputs: Spec) -> Spec:
+        return Concat(self.axis).infer(*inputs)
+
+    def ref(self, *inputs: NDArray) -> NDArray:
+        joined = np.concatenate(inputs, self.axis)
+        return joined + joined.dtype.type(0)
+
+    def lower(self, *inputs: Spec) -> Kernel | None:
+        return self._join if inputs[0].dtype.name in SCALARS else None
+
+    def _join(self, out: Array, *inputs: Array) -> None:
+        start = 0
+        for x in inputs:
+            size = x.shape[self.axis]
+            if x.layout.size:
+                part = out.with_layout(cut(out.layout, self.axis, start, 1, size))
+                compute([Input(0) + Constant(0.0, x.dtype.name)], [part], [x])
+            start += size
 
 
 def concat(tensors: Any, axis: int | None = 0) -> Value:

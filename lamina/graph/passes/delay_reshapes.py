@@ -1,0 +1,67 @@
+"""Reshapes between a product and what is added to it, done afterwards."""
+
+from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.passes.fuse_products import only_reader
+from lamina.ops.algebra.products import Matmul
+from lamina.ops.shapes.movement import Reshape
+
+
+def delay_reshapes(graph: Graph) -> Graph:
+    """Let a residual be added to the rows of a product before they are reshaped: it can join it.
+
+        %1 = matmul(%x, %w)                        %1 = matmul(%x, %w)
+        %2 = reshape[shape=(2, 4, 8)](%1)   ⇒      %2 = reshape[shape=(8, 8)](%y)
+        %3 = add(%2, %y)                           %4 = add(%1, %2)
+                                                   %3 = reshape[shape=(2, 4, 8)](%4)
+
+    Views cost nothing, and no number changes.
+    """
+    finder = _Finder(graph)
+    views = {node: finder.reshaped(node) for node in graph.nodes}
+    gone = set(views.values())
+    nodes: list[Node] = []
+    for node, view in views.items():
+        if node not in gone:
+            nodes += [node] if view is None else _added_first(node, view)
+    return graph.with_nodes(nodes)
+
+
+class _Finder:
+    def __init__(self, graph: Graph) -> None:
+        self._producers, self._readers = graph.producers(), graph.readers()
+        self._results = set(graph.results)
+
+    def reshaped(self, node: Node) -> Node | None:
+        """Return the reshape of a product that a sum alone reads."""
+        if node.op.name != "add" or any(x.shape != node.output.shape for x in node.inputs):
+            return None
+        for value in node.inputs:
+            view = self._producers.get(value)
+            if view is None or not isinstance(view.op, Reshape):
+                continue
+            source = view.inputs[0]
+            if self._reads(node, value) and self._reads(view, source) and self._is_product(source):
+                return view
+        return None
+
+    def _reads(self, node: Node, value: Value) -> bool:
+        """Return whether `node` alone reads a value."""
+        return only_reader(value, self._readers, self._results) is node
+
+    def _is_product(self, value: Value) -> bool:
+        """Return whether a value is a product, perhaps with a bias."""
+        maker = self._producers.get(value)
+        if maker is not None and maker.op.name == "add":
+            makers = (self._producers.get(x) for x in maker.inputs if x.shape == value.shape)
+            return any(node is not None and isinstance(node.op, Matmul) for node in makers)
+        return maker is not None and isinstance(maker.op, Matmul)
+
+
+def _added_first(node: Node, view: Node) -> list[Node]:
+    """Return what adds before the reshape what `node` adds after it."""
+    rows = view.inputs[0]
+    others = [Node.of(Reshape(rows.shape), x) for x in node.inputs if x is not view.output]
+    made = iter(others)
+    inputs = (rows if x is view.output else next(made).output for x in node.inputs)
+    total = Node.of(node.op, *inputs)
+    return [*others, total, Node(Reshape(node.output.shape), (total.output,), node.outputs)]
