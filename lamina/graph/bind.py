@@ -107,6 +107,9 @@ class _Binder:
         self._constants = Constants(graph, shared)
         self._targets = {w.value: w.target for w in graph.writes}
         self._last_reads = _last_reads(graph)
+        self._last_read_of = _last_read_of(graph)
+        # The values that memory holds, or held: an operand and its views.
+        self._seen_in: dict[int, list[Value]] = {}
         self._outside: dict[int, Storage] = {}
 
     def bound(self) -> Bound:
@@ -193,16 +196,16 @@ class _Binder:
             case _:
                 outputs = self._noted(place, node, arrays)
         self._held.update(zip(node.outputs, outputs, strict=True))
+        for value, array in zip(node.outputs, outputs, strict=True):
+            self._seen_in.setdefault(id(array.storage), []).append(value)
 
     def _noted(self, place: int, node: Node, arrays: list[Array]) -> Sequence[Array]:
         launches: list[Launch] = []
         try:
             with noting(launches, self._allocate), allocating(self._allocate):
-                targets = self._targets_of(place, node)
-                if targets is not None:
-                    assert isinstance(node.op, Formulas)
-                    node.op.write(targets, arrays)
-                    outputs: Sequence[Array] = targets
+                if isinstance(node.op, Formulas):
+                    outputs: Sequence[Array] = self._targets_of(place, node, arrays)
+                    node.op.write(outputs, arrays)
                 else:
                     found = node.op.run(*arrays)
                     outputs = found if isinstance(found, tuple) else (found,)
@@ -268,12 +271,43 @@ class _Binder:
         self._bound.calls += calls
         self._bound.names += [name] * len(calls)
 
-    def _targets_of(self, place: int, node: Node) -> list[Array] | None:
+    def _targets_of(self, place: int, node: Node, arrays: list[Array]) -> list[Array]:
+        """Return where elementwise ops write: to captured memory at once, over operands that nobody
+        reads again, or to memory of their own.
+        """
+        captured = self._captured_targets(place, node)
+        if captured is not None:
+            return captured
+        targets: list[Array] = []
+        for value in node.outputs:
+            free = (
+                array
+                for array in arrays
+                if array.spec == value.spec
+                and all(array.storage is not target.storage for target in targets)
+                and self._may_overwrite(place, array, arrays)
+            )
+            targets.append(next(free, None) or self._promised(value.spec))
+        return targets
+
+    def _may_overwrite(self, place: int, array: Array, arrays: list[Array]) -> bool:
+        """Return whether an operand's memory is of no use after this node, and is seen by no other
+        operand in another order.
+        """
+        storage = array.storage
+        if place < 0 or storage.address < _FIRST or not array.layout.is_contiguous:
+            return False
+        buffer = self._buffer(array)
+        is_whole = array.layout.offset == 0 and _fills(array, buffer)
+        alike = all(x.layout == array.layout for x in arrays if x.storage is storage)
+        values = self._seen_in.get(id(storage), ())
+        is_last = all(self._last_read_of.get(value, -1) <= place for value in values)
+        return buffer.input is None and is_whole and alike and is_last
+
+    def _captured_targets(self, place: int, node: Node) -> list[Array] | None:
         """Return the captured memory that the outputs may be written to at once, if that is all of
         them.
         """
-        if not isinstance(node.op, Formulas):
-            return None
         targets = [self._targets[value] for value in node.outputs if value in self._targets]
         if len(targets) < len(node.outputs):
             return None
@@ -363,6 +397,12 @@ def _needs_values() -> Exception:
 
 def _fills(array: Array, buffer: Buffer) -> bool:
     return spec_bytes(array.spec) == buffer.storage.nbytes
+
+
+def _last_read_of(graph: Graph) -> dict[Value, int]:
+    """Return the last node that reads each value; results are read after all of them."""
+    last = {x: place for place, node in enumerate(graph.nodes) for x in node.inputs}
+    return last | dict.fromkeys(graph.results, len(graph.nodes))
 
 
 def _last_reads(graph: Graph) -> dict[int, int]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from oracles import ORACLES, all_over_f32, all_over_f64, evaluate, pairs, ulp_errors
 
-from lamina.codegen import assemble, jit
+from lamina.codegen import assemble, jit, mathlib
 from lamina.codegen.builder import KernelModule
 from lamina.codegen.mathlib import FUNCTIONS, over_arrays
 from lamina.codegen.mathlib.accuracy import ERRORS
@@ -53,6 +53,20 @@ def test_f32(name):
 def test_f32_of_two(name):
     a, b = pairs(all_over_f32(STEP), 20_000)
     check(name, (a, b), ORACLES[name](a.astype("f8"), b.astype("f8")))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_exp_of_deficit_has_no_subnormals(dtype, monkeypatch):
+    monkeypatch.setitem(FUNCTIONS, "exp_of_deficit", mathlib.exp_of_deficit)
+    x = all_over_f32(STEP) if dtype == "f4" else all_over_f64(4000)
+    x = x[~(x > 0)]
+    exact = np.exp(x.astype(LONG))
+    least = -87 if dtype == "f4" else -708
+    exact[x < least] = 0
+    for target in USABLE:
+        got = evaluate("exp_of_deficit", x, target=target)
+        assert (ulp_errors(got, exact) <= 1).all()
+        assert ((got == 0) == (x < least)).all()
 
 
 needs_long_double = pytest.mark.skipif(

@@ -84,3 +84,34 @@ def test_programs_keep_to_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
         assert double(lamina.ones(size)).item() == 2 * size
     assert 1 <= len(double._kept) <= 5
     assert double(lamina.ones(1)).item() == 2
+
+
+def arena(function: Any, *inputs: Any) -> int:
+    """The bytes between the calls of a function that gives what it gives eagerly."""
+    compiled = lamina.compile(function)
+    found, wanted = compiled(*inputs), function(*inputs)
+    assert np.array_equal(found.numpy(), wanted.numpy())
+    return int(compiled.last_program.plan.nbytes)
+
+
+def test_elementwise_ops_write_over_what_nobody_reads_again() -> None:
+    x, w = lamina.tensor(X[0, 0]), lamina.tensor(X[1, 0])
+    whole = x.numel() * 4
+    assert arena(lambda x, w: ((x @ w).softmax(0).tanh() * x).softmax(1) @ x, x, w) == 2 * whole
+
+    def read_by_a_view(x: Any, w: Any) -> Any:
+        y = (x @ w).softmax(0)
+        return (y.tanh() + y.T).softmax(1) @ x
+
+    def read_later(x: Any, w: Any) -> Any:
+        y = (x @ w).softmax(0)
+        return y.tanh().softmax(1) @ y
+
+    for function in (read_by_a_view, read_later):
+        assert arena(function, x, w) >= 2 * whole
+
+
+def test_inputs_are_never_written_over() -> None:
+    x = lamina.tensor(X[0, 0].copy())
+    lamina.compile(lambda x: x.tanh())(x)
+    assert np.array_equal(x.numpy(), X[0, 0])

@@ -9,6 +9,7 @@ from lamina.codegen.types import Pointer, Scalar, Type, i64
 from lamina.codegen.values import Value
 
 _ROWS = {32: 8, 16: 6, 0: 3}  # by number of vector registers
+_ROWS_WITHOUT_FMA = 4
 _VECTORS = 2
 _UNROLL = 4
 _KEYS = 64
@@ -34,6 +35,9 @@ class Tiles:
 def tiles_for(target: Target, scalar: Scalar) -> Tiles:
     """Return the tiles of a target."""
     rows = _ROWS[target.registers if target.vector_bytes else 0]
+    if target.vector_bytes and not target.has_fma:
+        # Products want a register of their own before they are added.
+        rows = min(rows, _ROWS_WITHOUT_FMA)
     lanes = target.lanes(scalar)
     return Tiles(rows, _VECTORS * lanes, _KEYS // rows * rows, _QUERIES, lanes)
 
