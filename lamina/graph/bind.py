@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from lamina import layout as lay
+from lamina.codegen.target import compiles_here
 from lamina.errors import FallbackWarning, LaminaError
 from lamina.graph.constants import Constants, Known, Shared
 from lamina.graph.control import Cond, While
@@ -203,7 +204,7 @@ class _Binder:
         launches: list[Launch] = []
         try:
             with noting(launches, self._allocate), allocating(self._allocate):
-                if isinstance(node.op, Formulas):
+                if isinstance(node.op, Formulas) and compiles_here():
                     outputs: Sequence[Array] = self._targets_of(place, node, arrays)
                     node.op.write(outputs, arrays)
                 else:

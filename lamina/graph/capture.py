@@ -73,7 +73,9 @@ class Capture(Recorder):
         "_draws",
         "_feeds",
         "_memories",
+        "_needs",
         "_tensors",
+        "flows",
         "guards",
         "inputs",
         "leaves",
@@ -92,6 +94,9 @@ class Capture(Recorder):
         self._captured: dict[Value, Array] = {}
         self._feeds: list[Feed] = []
         self._tensors: dict[int, Any] = {}
+        self._needs: tuple[bool, ...] = ()
+        # Through which inputs of a node gradients flow in eager code.
+        self.flows: dict[Node, tuple[bool, ...]] = {}
         self._memories: dict[int, _Memory] = {}
         # Memory made while the function ran: writes into it do not outlast a run.
         self._born: dict[int, Storage] = {}
@@ -147,6 +152,7 @@ class Capture(Recorder):
         self.guards.append(holds)
 
     def meet(self, tensors: Sequence[Any]) -> None:
+        self._needs = tuple([state.grad_enabled and t.requires_grad for t in tensors])
         for tensor in tensors:
             self._tensors[id(tensor.array)] = tensor
             buffer = tensor.array.storage.buffer
@@ -156,11 +162,12 @@ class Capture(Recorder):
     def seen(self, array: Array) -> Any:
         """Return the tensor that captured memory was met in, or a new one."""
         found = self._tensors.get(id(array))
-        return wrap(array) if found is None else found
+        return found if found is not None and found.array is array else wrap(array)
 
     def apply(self, op: Op, inputs: Sequence[Array]) -> Arrays:
         node = Node.of(op, *map(self.read, inputs))
         self.nodes.append(node)
+        self.flows[node] = self._needs
         if isinstance(op, View):
             return self._view(op, inputs[0], node.output)
         arrays = tuple(symbolic(value.spec) for value in node.outputs)

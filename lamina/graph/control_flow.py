@@ -25,7 +25,8 @@ def cond(
     false_fn(*operands).
 
     Only one of them runs, in compiled functions too, where both give tensors of the same shapes and
-    dtypes, and write to nothing outside. Gradients flow through what ran.
+    dtypes, write to nothing outside, and detach nothing that needs a gradient (CaptureError says
+    so). Gradients flow through what ran.
 
     >>> import lamina
     >>> x = lamina.tensor(-2.0)
@@ -139,8 +140,10 @@ def _loop(
     cond_fn: Callable[..., Any], body_fn: Callable[..., Any], carried: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     specs = [tensor.array.spec for tensor in carried]
-    test, _ = _traced(lambda *given: _flag(cond_fn(*given), "while_loop"), "while_loop", specs)
-    body, _ = _traced(lambda *given: _carried(body_fn(*given), carried), "while_loop", specs)
+    # A loop of unknown length has no derivative: nothing in it needs a history.
+    with no_grad():
+        test, _ = _traced(lambda *given: _flag(cond_fn(*given), "while_loop"), "while_loop", specs)
+        body, _ = _traced(lambda *given: _carried(body_fn(*given), carried), "while_loop", specs)
     count = len(carried)
     op = While(
         test.taking(len(test.graph.inputs), body.outside), body.taking(count, test.outside), count
@@ -170,7 +173,7 @@ def _traced(function: Callable[..., Any], name: str, specs: Sequence[Spec]) -> t
     outer, recorder = state.recorder, Capture()
     assert outer is not None
     found: list[Tensor] = []
-    with recorder.recording(), no_grad():
+    with recorder.recording():
         given = [wrap(recorder.input(spec)) for spec in specs]
         structure = flatten(function(*given), found)
     for holds in recorder.guards:
@@ -182,4 +185,28 @@ def _traced(function: Callable[..., Any], name: str, specs: Sequence[Spec]) -> t
         raise CaptureError(
             f"{name}: {what} inside of a function given; return new values, or do it outside of it"
         )
+    if state.grad_enabled:
+        _check_history(name, recorder, body, found)
     return body, structure
+
+
+def _check_history(name: str, recorder: Capture, body: Body, found: Sequence[Tensor]) -> None:
+    """Raise CaptureError where a gradient would flow that does not in eager code: the body is
+    differentiated as a graph, which knows of no detach() and no no_grad().
+    """
+    outside = zip(reversed(body.graph.inputs), reversed(body.outside), strict=False)
+    flowing = {value for value, tensor in outside if tensor.requires_grad}
+    lost = False
+    for node in body.graph.nodes:
+        if not node.op.differentiable or not flowing.intersection(node.inputs):
+            continue
+        flows = recorder.flows.get(node, ())
+        pairs = zip(node.inputs, flows, strict=False)
+        lost = lost or any(value in flowing and not flows_on for value, flows_on in pairs)
+        flowing.update(value for value in node.outputs if value.dtype.kind == "float")
+    ends = zip(body.graph.outputs, found, strict=True)
+    if lost or any(value in flowing and not tensor.requires_grad for value, tensor in ends):
+        raise CaptureError(
+            f"{name}: a tensor is detached, or gradients are turned off, inside of a function "
+            "given; do that outside of it, or compile under no_grad()"
+        )

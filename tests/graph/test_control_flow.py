@@ -162,6 +162,43 @@ def test_the_text_holds_the_bodies() -> None:
     assert to_text(parse(text)) == text
 
 
+def unrecorded(x: Any) -> Any:
+    with lamina.no_grad():
+        factor = x * 2
+    return factor * x
+
+
+DETACHING: dict[str, Callable[[Any], Any]] = {
+    "an operand": lambda x: x.detach() * x,
+    "the result": lambda x: (x * x).detach(),
+    "a part under no_grad": unrecorded,
+}
+
+
+@pytest.mark.parametrize("name", DETACHING)
+def test_no_gradient_flows_that_does_not_in_eager_code(name: str) -> None:
+    def branch(x: Any) -> Any:
+        return lamina.cond(x.sum() > 0, lambda: DETACHING[name](x), lambda: x * x)
+
+    def slope(x: Any) -> Any:
+        return autograd.grad(branch(x).sum(), x)[0]
+
+    x = lamina.tensor([1.0, 3.0], requires_grad=True)
+    with pytest.raises(errors.CaptureError, match="detached"):
+        lamina.compile(slope)(x)
+    with lamina.no_grad():
+        assert np.array_equal(lamina.compile(branch)(x).numpy(), branch(x).numpy())
+
+
+def test_what_has_no_gradient_may_be_detached() -> None:
+    def slope(x: Any) -> Any:
+        y = lamina.cond(x.sum() > 0, lambda: lamina.where(x.detach() > 2, x, x * x), lambda: x)
+        return autograd.grad(y.sum(), x)[0]
+
+    x = lamina.tensor([1.0, 3.0], requires_grad=True)
+    assert lamina.compile(slope)(x).tolist() == slope(x).tolist() == [2.0, 1.0]
+
+
 def test_what_cannot_be_is_said() -> None:
     x = rows(3)
 
