@@ -41,6 +41,18 @@ def test_constant_weights_are_converted_once() -> None:
     assert [name for name, _ in program.calls].count("cast") == 2
 
 
+def test_bodies_of_branches_too() -> None:
+    w = lamina.randn(30, 30)
+
+    def branch(x: Any) -> Any:
+        return lamina.cond(x.sum() > 0, lambda: x @ w, lambda: x)
+
+    x = lamina.ones(4, 30)
+    found = lamina.compile(branch, precision="bfloat16")(x)
+    plain = lamina.compile(lambda x: x @ w, precision="bfloat16")(x)
+    assert np.array_equal(found.numpy(), plain.numpy())
+
+
 def test_training_reaches_the_same_place() -> None:
     losses = {}
     for precision in ("float32", "bfloat16"):

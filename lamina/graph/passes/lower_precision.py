@@ -1,6 +1,9 @@
 """Mixed precision: products read 16-bit floats, and add up and give float32."""
 
+from dataclasses import replace
+
 from lamina.dtypes import DType, float32
+from lamina.graph.control import Cond, While
 from lamina.graph.ir import Graph, Node, Value
 from lamina.kernels.expression import Input
 from lamina.ops.algebra.products import Matmul
@@ -20,6 +23,9 @@ def lower_precision(graph: Graph, dtype: DType) -> Graph:
     made: dict[Value, Node] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
+        if isinstance(node.op, Cond | While):
+            nodes.append(replace(node, op=_lowered(node.op, dtype)))
+            continue
         if not isinstance(node.op, Matmul | MatmulThen) or node.inputs[0].dtype is not float32:
             nodes.append(node)
             continue
@@ -32,3 +38,12 @@ def lower_precision(graph: Graph, dtype: DType) -> Graph:
         op = MatmulThen(expression, node.output.dtype.name)
         nodes.append(Node(op, (*narrow, *node.inputs[2:]), node.outputs))
     return graph.with_nodes(nodes)
+
+
+def _lowered(op: Cond | While, dtype: DType) -> Cond | While:
+    """Return a branch or loop whose bodies' products read `dtype`."""
+    if isinstance(op, Cond):
+        bodies = (lower_precision(body, dtype) for body in (op.then, op.otherwise))
+        return Cond(*bodies)
+    test, body = (lower_precision(graph, dtype) for graph in (op.test, op.body))
+    return While(test, body, op.carried)

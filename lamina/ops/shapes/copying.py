@@ -8,7 +8,7 @@ import numpy as np
 
 from lamina.errors import ArgumentError, ShapeError
 from lamina.kernels.elementwise import compute
-from lamina.kernels.expression import Constant, Input
+from lamina.kernels.expression import Constant, Expression, Input
 from lamina.kernels.scalars import SCALARS, STORED
 from lamina.layout import cut, normalize_axis
 from lamina.memory import Array, Spec
@@ -58,13 +58,7 @@ class Concat(Op):
         return self._join if is_stored else None
 
     def _join(self, out: Array, *inputs: Array) -> None:
-        start = 0
-        for x in inputs:
-            size = x.shape[self.axis]
-            if x.layout.size:
-                part = out.with_layout(cut(out.layout, self.axis, start, 1, size))
-                compute([Input(0)], [part], [x])
-            start += size
+        _put_end_to_end(out, inputs, self.axis, Input(0))
 
     def ref(self, *inputs: NDArray) -> NDArray:
         sizes = list(inputs[0].shape)
@@ -104,13 +98,19 @@ class Joined(Op):
         return self._join if inputs[0].dtype.name in SCALARS else None
 
     def _join(self, out: Array, *inputs: Array) -> None:
-        start = 0
-        for x in inputs:
-            size = x.shape[self.axis]
-            if x.layout.size:
-                part = out.with_layout(cut(out.layout, self.axis, start, 1, size))
-                compute([Input(0) + Constant(0.0, x.dtype.name)], [part], [x])
-            start += size
+        zero = Constant(0.0, out.dtype.name)
+        _put_end_to_end(out, inputs, self.axis, Input(0) + zero)
+
+
+def _put_end_to_end(out: Array, inputs: Sequence[Array], axis: int, expression: Expression) -> None:
+    """Write what `expression` makes of each input to its place along `axis`."""
+    start = 0
+    for x in inputs:
+        size = x.shape[axis]
+        if x.layout.size:
+            part = out.with_layout(cut(out.layout, axis, start, 1, size))
+            compute([expression], [part], [x])
+        start += size
 
 
 def concat(tensors: Any, axis: int | None = 0) -> Value:
