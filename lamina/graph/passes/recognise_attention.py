@@ -10,12 +10,13 @@ from lamina.graph.numbers import number_of
 from lamina.graph.passes.fuse_products import only_reader
 from lamina.ops.algebra.products import Matmul
 from lamina.ops.elementwise.arithmetic import logical_not
+from lamina.ops.layers.attention import FEW_QUERIES
 from lamina.ops.layers.softmax import Softmax
 from lamina.ops.layers.tiled_attention import Attention
 from lamina.ops.shapes.movement import Permute
 
 _DTYPES = ("float32", "float64")
-_FEWEST_QUERIES = 4
+
 _INFINITY = float("inf")
 
 
@@ -144,7 +145,7 @@ class _Finder:
         return (
             query.dtype is key.dtype is value.dtype
             and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
-            and query.shape[-2] >= _FEWEST_QUERIES
+            and query.shape[-2] >= FEW_QUERIES
             and _stretches(mask, (*query.shape[:-1], keys))
         )
 

@@ -2,29 +2,23 @@
 
 from math import sqrt
 
-import numpy as np
-
-from lamina import dtypes
 from lamina.errors import DTypeError, ShapeError
 from lamina.layout import Shape, broadcast_shapes
-from lamina.memory.array import NDArray
-from lamina.ops.elementwise.arithmetic import where
 from lamina.ops.layers.dropout import dropout
 from lamina.ops.layers.softmax import Softmax
-from lamina.ops.layers.tiled_attention import Attention
+from lamina.ops.layers.tiled_attention import Attention, masked_scores
 from lamina.ops.registry import Value
 from lamina.ops.shapes.movement import (
     expand,
     expand_dims,
     flatten,
     reshape,
-    swap_axes,
     unflatten,
 )
 from lamina.philox import Generator, default_generator
 
 # Fewer queries leave most lanes of the tiles idle.
-_FEW_QUERIES = 4
+FEW_QUERIES = 4
 
 
 def scaled_dot_product_attention(
@@ -67,7 +61,7 @@ def _attend(
 ) -> Value:  # fmt: skip
     """Return attention for heads that meet one to one, or broadcast."""
     is_alike = query.dtype is key.dtype is value.dtype and query.dtype.kind == "float"
-    if rate or not is_alike or query.shape[-2] < _FEW_QUERIES:
+    if rate or not is_alike or query.shape[-2] < FEW_QUERIES:
         return _step_by_step(query, key, value, mask, rate, is_causal, scale, generator)
     masks = [] if mask is None else [mask]
     batch = broadcast_shapes(*(x.shape[:-2] for x in (query, key, value, *masks)))
@@ -87,14 +81,8 @@ def _step_by_step(
     """Return attention by way of all scores: with dropout, and for a few queries, whose scores are
     few and for whom most lanes of a tile would be idle.
     """
-    scores = (query * scale) @ swap_axes(key, -1, -2)
-    if is_causal:
-        seen: NDArray = np.tri(*scores.shape[-2:]).astype(bool)
-        scores = where(seen, scores, -np.inf)
-    if mask is not None and mask.dtype is dtypes.bool_:
-        scores = where(mask, scores, -np.inf)
-    elif mask is not None:
-        scores = scores + mask.to(scores.dtype)
+    masks = [] if mask is None else [mask]
+    scores = masked_scores(query, key, masks, scale, is_causal=is_causal)
     weights = Softmax(len(scores.shape) - 1, empty="zero")(scores)
     return dropout(weights, rate, generator) @ value
 

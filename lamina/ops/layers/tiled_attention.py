@@ -66,14 +66,7 @@ class _Attending(Op):
 
     def weights(self, query: Value, key: Value, sums: Value, mask: Sequence[Value]) -> Value:
         """Return e^(score − logarithm of the sum), with differentiable operators."""
-        scores = (query * self.scale) @ swap_axes(key, -1, -2)
-        for part in mask:
-            if part.dtype is dtypes.bool_:
-                scores = where(part, scores, -np.inf)
-            else:
-                scores = scores + part.to(scores.dtype)
-        if self.is_causal:
-            scores = where(np.tri(*scores.shape[-2:]).astype(bool), scores, -np.inf)
+        scores = masked_scores(query, key, mask, self.scale, is_causal=self.is_causal)
         return exp(scores - _column(where(sums == -np.inf, np.inf, sums)))
 
 
@@ -213,6 +206,22 @@ def _second_gradients(
         lambda: -y().sum(axis=-1),
         *([by_mask] if mask else []),
     )
+
+
+def masked_scores(
+    query: Value, key: Value, mask: Sequence[Value], scale: float, *, is_causal: bool
+) -> Value:
+    """Return query·keyᵀ·scale with the mask, −∞ where a key is not seen."""
+    scores = (query * scale) @ swap_axes(key, -1, -2)
+    for part in mask:
+        if part.dtype is dtypes.bool_:
+            scores = where(part, scores, -np.inf)
+        else:
+            scores = scores + part.to(scores.dtype)
+    if is_causal:
+        seen: NDArray = np.tri(*scores.shape[-2:]).astype(bool)
+        scores = where(seen, scores, -np.inf)
+    return scores
 
 
 def _turned(x: Value) -> Value:
