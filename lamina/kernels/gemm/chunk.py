@@ -1,9 +1,10 @@
 """The loops around the micro-kernels: the work on one chunk of the output, block of k by block."""
 
-from lamina.codegen.builder import Builder
+from lamina.codegen.builder import Builder, Function
 from lamina.codegen.types import i64
 from lamina.codegen.values import Value
 from lamina.kernels.gemm.finish import Further
+from lamina.kernels.gemm.micro import ends_in_registers
 from lamina.kernels.gemm.pack_b import STRIP
 from lamina.kernels.gemm.parts import Parts
 from lamina.kernels.offsets import locate
@@ -255,7 +256,9 @@ class Chunks:
             )  # fmt: skip
 
     def _sum_and_finish(self, first: Value, tile: Value, b: Value, pitch: Value) -> None:
-        """Add up in a place of this thread's own; after the last block, finish what is there."""
+        """Add up and go on with the sums: in the registers or, at the edges of the output and where
+        sums and results are of two dtypes, in a place of this thread's own, after the last block.
+        """
         k = self.k
         row, rows = self._tile_rows(tile)
         many = self.get("k") > self.get("k_block")
@@ -263,21 +266,35 @@ class Chunks:
         waiting = (tile - self.first_tile) * self.tile.rows * n_chunk + self.place
         c = k.select(many, self.sums + waiting, self.tile_c)
         c_pitch = k.select(many, n_chunk, k.integer(self.width))
-        self._sum(first, tile, b, pitch, c, c_pitch, self.adds)
-        with k.when(self.is_last):
-            column = self.column + self.place
-            values = []
-            for operand in self.further:
-                here = operand.moved(row, column)
-                values += [here.pointer, here.row, here.column]
+        out, out_row = self.out + row * self.get("out_row"), self.get("out_row")
+        ending, is_due = self._ending(row), self.is_last
+        if ends_in_registers(self.recipe):
+            fits = k.both(self.tables[1][0] >= self.width, self.valid.equals(self.width))
+            fits = k.both(fits, rows.equals(self.parts.compiled_height(k, rows)))
+            c = k.select(fits, out + self.tables[0][0], c)
+            c_pitch = k.select(fits, out_row, c_pitch)
+            ends = k.select(k.both(fits, self.is_last), k.integer(1), k.integer(0))
+            self._sum(first, tile, b, pitch, c, c_pitch, self.adds, ends, *ending)
+            is_due = k.both(is_due, fits.equals(0))
+        else:
+            self._sum(first, tile, b, pitch, c, c_pitch, self.adds)
+        with k.when(is_due):
             k.call(
-                self.parts.finish, self.out + row * self.get("out_row"), self.get("out_row"), c,
-                c_pitch, rows, self.valid, *self.tables[:2], *values,
+                self.parts.finish, out, out_row, c, c_pitch, rows, self.valid, *self.tables[:2],
+                *ending,
             )  # fmt: skip
+
+    def _ending(self, row: Value) -> list[Value]:
+        """Return the further operands of the epilogue, from `row` and the panel's column on."""
+        values: list[Value] = []
+        for operand in self.further:
+            here = operand.moved(row, self.column + self.place)
+            values += [here.pointer, here.row, here.column]
+        return values
 
     def _sum(
         self, first: Value, tile: Value, b: Value, pitch: Value, c: Value, c_pitch: Value,
-        adds: Value,
+        adds: Value, *ending: Value,
     ) -> None:  # fmt: skip
         """Run the micro-kernel of the tile's height."""
         k = self.k
@@ -285,12 +302,22 @@ class Chunks:
         height = self.parts.compiled_height(k, rows)
         loose = k.both(self.get("a_in_place").equals(1), rows.equals(height))
         a = k.select(loose, self._in_place(row), self._packed(first, tile))
+        given = (self.units, a, self.get("a_row"), b, pitch, c, c_pitch, adds, *ending)
         with k.either(loose) as branches:
             for branch, packed in zip(branches, (False, True), strict=True):
                 with branch:
-                    for number, function in self.parts.micro[packed].items():
+                    self._run_micro(self.parts.micro[packed], height, given)
+
+    def _run_micro(
+        self, functions: dict[int, Function], height: Value, given: tuple[Value, ...]
+    ) -> None:
+        """Call the function of `height`: nearly always that of whole tiles."""
+        k, full = self.k, self.tile.rows
+        with k.either(height.equals(full)) as (whole, lower):
+            with whole:
+                k.call(functions[full], *given)
+            with lower:
+                for number, function in functions.items():
+                    if number < full:
                         with k.when(height.equals(number)):
-                            k.call(
-                                function, self.units, a, self.get("a_row"), b, pitch, c, c_pitch,
-                                adds,
-                            )  # fmt: skip
+                            k.call(function, *given)

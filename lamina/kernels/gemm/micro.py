@@ -1,10 +1,21 @@
 """The micro-kernel: C (+)= A·B for one register tile, one function for each tile height."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.types import Pointer, Type, element_of, i64
 from lamina.codegen.values import Value
-from lamina.kernels.gemm.arithmetic import Arithmetic
+from lamina.kernels.gemm.arithmetic import Arithmetic, Recipe, arithmetic_of
+from lamina.kernels.gemm.finish import (
+    APART,
+    Ending,
+    Further,
+    further_of,
+    further_parameters,
+)
 from lamina.kernels.gemm.tiles import Tile
+from lamina.kernels.scalars import STORED
 
 Accumulators = list[Value]
 _MOST_ROWS_APART = 10
@@ -53,42 +64,108 @@ def _sum_over_k(
 
 
 def _write(
-    k: Builder, sums: Accumulators, c: Value, pitch: Value, adds: Value, vectors: int
+    k: Builder, sums: Accumulators, c: Value, pitch: Value, vectors: int, write: "_Writer"
 ) -> None:
+    """Write each register of sums to its place in C with `write(place, sums, row, column)`."""
     lanes = k.target.lanes(element_of(c.type))
-    places = [(c + pitch * (i // vectors)) + (i % vectors) * lanes for i in range(len(sums))]
-    with k.either(adds.equals(1)) as (then, otherwise):
-        with then:
-            for place, total in zip(places, sums, strict=True):
-                place.store(0, place.load(0, lanes=lanes) + total)
-        with otherwise:
-            for place, total in zip(places, sums, strict=True):
-                place.store(0, total)
+    for number, total in enumerate(sums):
+        row, column = number // vectors, number % vectors * lanes
+        write((c + pitch * row) + column, total, row, column)
+
+
+_Writer = Callable[[Value, Value, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """Emits what becomes of the sums of a tile: they replace what is in C or are added to it, and
+    wait there, or become what is stored.
+    """
+
+    k: Builder
+    recipe: Recipe
+    further: list[Further]
+
+    def waiting(self, adds: bool) -> _Writer:
+        """Return how sums are written that are stored as they are, for now or for good."""
+
+        def write(place: Value, total: Value, row: int, column: int) -> None:
+            place.store(0, self._total(place, total, adds))
+
+        return write
+
+    def ending(self, adds: bool) -> _Writer:
+        """Return how sums are written that go through the epilogue."""
+
+        def write(place: Value, total: Value, row: int, column: int) -> None:
+            k, lanes = self.k, self.k.target.lanes(element_of(place.type))
+            here = [operand.moved(k.integer(row), k.integer(column)) for operand in self.further]
+            sums = self._total(place, total, adds)
+            Ending(k, self.recipe).store(place, sums, lanes, here, None)
+
+        return write
+
+    def _total(self, place: Value, total: Value, adds: bool) -> Value:
+        lanes = self.k.target.lanes(element_of(place.type))
+        return place.load(0, lanes=lanes) + total if adds else total
+
+
+def ends_in_registers(recipe: Recipe) -> bool:
+    """Return whether whole tiles go through the epilogue in registers: sums of several blocks of k
+    can wait where the results go, and further operands lie along the columns.
+    """
+    waits_in_place = STORED[recipe.out] == arithmetic_of(recipe).total
+    return (
+        recipe.epilogue is not None
+        and waits_in_place
+        and all(lies != APART for _, lies in recipe.inputs)
+    )
 
 
 def emit_micro(
-    module: KernelModule, arithmetic: Arithmetic, tile: Tile, height: int, *, packed: bool
+    module: KernelModule, recipe: Recipe, tile: Tile, height: int, *, packed: bool
 ) -> Function:
     """Define `_micro(count, a, a_row, b, b_pitch, c, c_pitch, adds)` of one height and return it.
 
     `count` is of units. `a` has `height` units for each where it is packed; else rows, `a_row`
     apart, whose units lie side by side. `b` has a row of `vectors` registers for each, `b_pitch`
-    units apart; `adds` is 1 where the sums are added to C and 0 where they replace it.
+    units apart; `adds` is 1 where the sums are added to C and 0 where they replace it. Where a
+    product ends in registers, `ends` and the further operands of the epilogue come last: 1 where
+    the sums are complete.
     """
+    arithmetic = arithmetic_of(recipe)
     unit = Pointer(arithmetic.unit)
     parameters: dict[str, Type] = {
         "count": i64, "a": unit, "a_row": i64, "b": unit, "b_pitch": i64,
         "c": Pointer(arithmetic.total), "c_pitch": i64, "adds": i64,
     }  # fmt: skip
+    ends_here = ends_in_registers(recipe)
+    if ends_here:
+        parameters |= {"ends": i64, **further_parameters(recipe)}
     last = tile.vectors * module.target.lanes(arithmetic.total) - 1
     name = f"_micro_{height}_{'packed' if packed else 'in_place'}"
     with module.function(name, parameters, inline="never") as opened:
-        k, count, a, a_row, b, b_pitch, c, c_pitch, adds = opened
+        k, count, a, a_row, b, b_pitch, c, c_pitch, adds, *ending = opened
         # Where a row crosses a cache line, the first one came with the panel before.
         for i in range(height):
             k.prefetch((c + c_pitch * i) + last)
         row = None if packed else a_row
         sums = _sum_over_k(k, arithmetic, count, a, row, b, b_pitch, height, tile)
-        _write(k, sums, c, c_pitch, adds, tile.vectors)
+        results = _Results(k, recipe, further_of(recipe, ending[1:]) if ends_here else [])
+
+        def write(writer: Callable[[bool], _Writer]) -> None:
+            with k.either(adds.equals(1)) as branches:
+                for branch, is_added in zip(branches, (True, False), strict=True):
+                    with branch:
+                        _write(k, sums, c, c_pitch, tile.vectors, writer(is_added))
+
+        if ends_here:
+            with k.either(ending[0].equals(1)) as (complete, partial):
+                with complete:
+                    write(results.ending)
+                with partial:
+                    write(results.waiting)
+        else:
+            write(results.waiting)
         handle: Function = k.handle
     return handle

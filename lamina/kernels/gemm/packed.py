@@ -9,10 +9,10 @@ from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, i8, i64
 from lamina.errors import ShapeError
 from lamina.kernels.gemm.arithmetic import Recipe, arithmetic_of
-from lamina.kernels.gemm.pack_b import STRIP
-from lamina.kernels.gemm.parts import emit_parts
+from lamina.kernels.gemm.pack_b import STRIP, emit_pack_b
 from lamina.kernels.gemm.tiles import columns, k_block, tile_for
 from lamina.kernels.launch import PLANS_KEPT, Place, Step, argument_block
+from lamina.kernels.offsets import emit_table
 from lamina.kernels.operand import AXES, Named, Operand, Shape, flat
 from lamina.kernels.scalars import STORED
 from lamina.memory import Storage, allocate
@@ -40,8 +40,9 @@ class PackedRight:
 
 def emit_pack_right(module: KernelModule, recipe: Recipe) -> None:
     """Define `run(arguments, scratch)`: every panel of b, block of k by block."""
-    parts = emit_parts(module, recipe)
-    arithmetic, width = parts.arithmetic, parts.width
+    arithmetic, table = arithmetic_of(recipe), emit_table(module)
+    width = columns(tile_for(module.target), module.target, arithmetic.unit)
+    pack = emit_pack_b(module, STORED[recipe.b], arithmetic, width)
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
         k,
         args,
@@ -53,17 +54,17 @@ def emit_pack_right(module: KernelModule, recipe: Recipe) -> None:
         k_tables = [start + block * number for number in range(4)]
         n_tables = [start + (block * 4 + padded * number) for number in range(4)]
         one, zero = k.integer(1), k.integer(0)
-        k.call(parts.table, args + _COLUMN_AXES, zero, n, one, *n_tables)
+        k.call(table, args + _COLUMN_AXES, zero, n, one, *n_tables)
         with k.loop(padded, start=n) as rest:
             n_tables[2][rest.index] = n_tables[2][rest.index // width * width]
         with k.loop(depth, step=block) as turn:
             count = k.minimum(block, depth - turn.index)
-            k.call(parts.table, args + _SUM_AXES, turn.index, count, one, *k_tables)
+            k.call(table, args + _SUM_AXES, turn.index, count, one, *k_tables)
             first = target + turn.index // arithmetic.group * padded
             with k.loop(n, step=STRIP * width) as strip:
                 place = strip.index
                 k.call(
-                    parts.pack_b, first + place * arithmetic.units(count), source, count,
+                    pack, first + place * arithmetic.units(count), source, count,
                     k.minimum(n - place, STRIP * width), zero, one, one, *k_tables[2:],
                     n_tables[2] + place, n_tables[3] + place,
                 )  # fmt: skip

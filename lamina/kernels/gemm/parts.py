@@ -77,7 +77,7 @@ def emit_parts(module: KernelModule, recipe: Recipe) -> Parts:
     width = columns(tile, target, arithmetic.unit)
 
     def micro(height: int, *, packed: bool) -> Function:
-        return emit_micro(module, arithmetic, tile, height, packed=packed)
+        return emit_micro(module, recipe, tile, height, packed=packed)
 
     return Parts(
         recipe=recipe,
