@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from lamina.kernels import elementwise, gather, launch, pool
-from lamina.kernels.convolution import blocked, entry
+from lamina.kernels.convolution import chained, entry
 from lamina.kernels.gemm import product
 from lamina.kernels.reduction import plan as reduction
 
@@ -18,7 +18,7 @@ WORTH_A_THREAD = (
 
 def forget_plans() -> None:
     """Drop what was worked out for other numbers."""
-    plans = (product._plan, entry._plan, blocked._plan, elementwise.plan, reduction.plan)
+    plans = (product._plan, entry._plan, chained._step, elementwise.plan, reduction.plan)
     for cached in (*plans, pool.pooling, gather._reading, gather._adding):
         cached.cache_clear()
 

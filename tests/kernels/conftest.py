@@ -8,13 +8,14 @@ from sharing import every_call_shared, forget_plans
 from usable_targets import USABLE
 
 from lamina.codegen import target, threads
-from lamina.kernels.gemm import contract
+from lamina.kernels.convolution import ahead
+from lamina.kernels.gemm import contract, packed
 
 
 def forget_target() -> None:
     """Drop what was worked out for another target."""
     forget_plans()
-    for cached in (target.host_target, contract._engine):
+    for cached in (target.host_target, contract._engine, packed.packing, ahead._found):
         cached.cache_clear()
 
 

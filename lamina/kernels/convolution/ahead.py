@@ -1,8 +1,9 @@
-"""Weights laid out ahead, for operands in C order: by the strategy that would be chosen."""
+"""Weights laid out ahead, for operands whose channels are first or last: by the strategy that would
+be chosen.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 
 from lamina.codegen import threads
 from lamina.kernels.convolution.entry import problem_of
@@ -12,11 +13,15 @@ from lamina.kernels.convolution.table import choose, divided
 from lamina.kernels.launch import PLANS_KEPT, Plan
 from lamina.kernels.operand import Operand, Shape
 from lamina.kernels.scalars import SCALARS
+from lamina.layout import contiguous
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A convolution but for its values: shapes of a sample, options as `conv` takes them."""
+    """A convolution but for its values: shapes of a sample, options as `conv` takes them.
+
+    Channels of x and out lie right after the batch in memory, or last.
+    """
 
     dtype: str
     out: Shape
@@ -24,6 +29,8 @@ class Layer:
     w: Shape
     options: tuple[Shape, Shape, Shape, Shape]
     groups: int = 1
+    x_last: bool = False
+    out_last: bool = False
 
     @property
     def strategy(self) -> str | None:
@@ -45,7 +52,12 @@ class Layer:
 
 @lru_cache(maxsize=PLANS_KEPT)
 def _found(layer: Layer, _: int) -> tuple[str | None, Prepared | None]:
-    out, x, w = ((shape, _contiguous(shape)) for shape in (layer.out, layer.x, layer.w))
+    out, x, w = (
+        (shape, _laid(shape, is_last=is_last))
+        for shape, is_last in (
+            (layer.out, layer.out_last), (layer.x, layer.x_last), (layer.w, False),
+        )
+    )  # fmt: skip
     problem = problem_of((layer.dtype,) * 3, out, x, w, layer.options, (layer.groups, 1))
     pieces = divided(simplified(problem))
     if len(pieces) > 1 or 0 in layer.w or 0 in layer.out:
@@ -55,5 +67,9 @@ def _found(layer: Layer, _: int) -> tuple[str | None, Prepared | None]:
     return (None if prepared is None else strategy.name), prepared
 
 
-def _contiguous(shape: Shape) -> Shape:
-    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
+def _laid(shape: Shape, *, is_last: bool) -> Shape:
+    """Return the strides of images (N, C, *S) that lie in that order, or with channels last."""
+    if is_last:
+        batch, *spatial, channel = contiguous((shape[0], *shape[2:], shape[1])).strides
+        return (batch, channel, *spatial)
+    return contiguous(shape).strides

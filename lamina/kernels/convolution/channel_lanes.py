@@ -41,22 +41,27 @@ def registers_of(target: Target, dtype: str) -> Registers:
     return Registers(scalar, target.lanes(scalar), tile.vectors, tile.rows)
 
 
-def emit_patch(module: KernelModule, r: Registers, place_pitch: int) -> Function:
-    """Define `_patch(x, channel, row, left, top, lines, start, columns, height, width, patch,
+def emit_patch(
+    module: KernelModule, r: Registers, place_pitch: int, *, is_last: bool = False
+) -> Function:
+    """Define `_patch(x, step, row, left, top, lines, start, columns, height, width, patch,
     pitch)`.
 
     Copies places [top, top + lines) × [start, start + columns) of `left` channels to `patch`, zeros
-    where that is outside the image; lanes past `left` hold a copy of the last channel. Places lie
-    `place_pitch` apart in the patch, lines `pitch`.
+    where that is outside the image; what lanes past `left` hold is of no use. Places lie
+    `place_pitch` apart in the patch, lines `pitch`. `step` is the distance of channels, of columns
+    where channels are last.
     """
     parameters: dict[str, Type] = {
-        "x": Pointer(r.scalar), "channel": i64, "row": i64, "left": i64, "top": i64, "lines": i64,
+        "x": Pointer(r.scalar), "step": i64, "row": i64, "left": i64, "top": i64, "lines": i64,
         "start": i64, "columns": i64, "height": i64, "width": i64, "patch": Pointer(r.scalar),
         "pitch": i64,
     }  # fmt: skip
     with module.function("_patch", parameters, inline="never") as opened:
-        k, x, channel, row, left, top, lines, start, columns, height, width, patch, pitch = opened
-        planes = [x + k.minimum(left - 1, lane) * channel for lane in range(r.lanes)]
+        k, x, step, row, left, top, lines, start, columns, height, width, patch, pitch = opened
+        # Lanes past the channels that are there hold a copy of the last one.
+        channels = () if is_last else range(r.lanes)
+        planes = [x + k.minimum(left - 1, lane) * step for lane in channels]
         low = k.maximum(start, 0)
         count = k.minimum(width, start + columns) - low
         with k.loop(lines) as turn:
@@ -65,8 +70,13 @@ def emit_patch(module: KernelModule, r: Registers, place_pitch: int) -> Function
             with k.either(is_inside) as (inside, outside):
                 with inside:
                     shift = low - start
-                    sources = [plane + (here * row + low) for plane in planes]
-                    _turn_line(k, r, sources, line + shift * place_pitch, count, place_pitch)
+                    target = line + shift * place_pitch
+                    if is_last:
+                        pixels = x + (here * row + low * step)
+                        _move_line(k, r, (pixels, step), (target, place_pitch), count, left)
+                    else:
+                        sources = [plane + (here * row + low) for plane in planes]
+                        _turn_line(k, r, sources, target, count, place_pitch)
                     _clear(k, r, line, k.integer(0), shift, place_pitch)
                     _clear(k, r, line, shift + count, columns, place_pitch)
                 with outside:
@@ -96,6 +106,23 @@ def _turn_line(
             squares = [k.load_first(source, count) for source in sources]
             for place, column in enumerate(k.transpose(squares)):
                 line.store(place * place_pitch, column)
+
+
+def _move_line(
+    k: Builder, r: Registers, source: tuple[Value, Value | int], target: tuple[Value, Value | int],
+    count: Value, left: Value,
+) -> None:  # fmt: skip
+    """Copy a register of channels of `count` pixels, of which `left` are there; source and target
+    are places and the steps from pixel to pixel.
+    """
+    (x, x_step), (out, out_step) = source, target
+    with k.either(left >= r.lanes) as (whole, part):
+        with whole, k.loop(count) as turn:
+            content = (x + turn.index * x_step).load(0, lanes=r.lanes)
+            (out + turn.index * out_step).store(0, content)
+        with part, k.loop(count) as turn:
+            content = k.load_first(x + turn.index * x_step, left, r.lanes)
+            k.store_first(out + turn.index * out_step, content, left)
 
 
 def loaded(source: Value, pitch: int, count: int, lanes: int) -> list[Value]:
@@ -197,31 +224,45 @@ def call_for_height(
             k.call(function, *arguments)
 
 
-def emit_write(module: KernelModule, r: Registers, place_pitch: int) -> Function:
-    """Define `_write(pixels, pitch, out, channel, row, left, rows, columns)`: turn results back and
-    write those of `left` output channels. Pixels are `place_pitch` apart, their rows `pitch`.
+def emit_write(
+    module: KernelModule, r: Registers, place_pitch: int, *, is_last: bool = False
+) -> Function:
+    """Define `_write(pixels, pitch, out, step, row, left, rows, columns)`: write the results of
+    `left` output channels, turned back unless channels are last. Pixels are `place_pitch` apart,
+    their rows `pitch`; `step` is the distance of channels in out, of columns where those are last.
     """
     parameters: dict[str, Type] = {
-        "pixels": Pointer(r.scalar), "pitch": i64, "out": Pointer(r.scalar), "channel": i64,
+        "pixels": Pointer(r.scalar), "pitch": i64, "out": Pointer(r.scalar), "step": i64,
         "row": i64, "left": i64, "rows": i64, "columns": i64,
     }  # fmt: skip
     with module.function("_write", parameters, inline="never") as opened:
-        k, pixels, pitch, out, channel, row, left, rows, columns = opened
+        k, pixels, pitch, out, step, row, left, rows, columns = opened
         with k.loop(rows) as turn:
-            line = pixels + turn.index * pitch
-            targets = [out + (turn.index * row + channel * lane) for lane in range(r.lanes)]
-            with k.either(columns > r.lanes - 1) as (long, short):
-                with long, k.loop(columns, step=r.lanes) as square:
-                    at = k.minimum(square.index, columns - r.lanes)
-                    places = [target + at for target in targets]
-                    here = line + at * place_pitch
-                    sources = [here + number * place_pitch for number in range(r.lanes)]
-                    _write_square(k, r, sources, places, left, None)
-                with short:
-                    sources = [line + number * place_pitch for number in range(r.lanes)]
-                    _write_square(k, r, sources, targets, left, columns)
+            line, target = pixels + turn.index * pitch, out + turn.index * row
+            if is_last:
+                _move_line(k, r, (line, place_pitch), (target, step), columns, left)
+            else:
+                targets = [target + step * lane for lane in range(r.lanes)]
+                _write_line(k, r, line, place_pitch, targets, left, columns)
         handle: Function = k.handle
     return handle
+
+
+def _write_line(
+    k: Builder, r: Registers, line: Value, place_pitch: int, targets: list[Value], left: Value,
+    columns: Value,
+) -> None:  # fmt: skip
+    """Turn a line of pixels back into a row of each of `left` channels."""
+    with k.either(columns > r.lanes - 1) as (long, short):
+        with long, k.loop(columns, step=r.lanes) as square:
+            at = k.minimum(square.index, columns - r.lanes)
+            places = [target + at for target in targets]
+            here = line + at * place_pitch
+            sources = [here + number * place_pitch for number in range(r.lanes)]
+            _write_square(k, r, sources, places, left, None)
+        with short:
+            sources = [line + number * place_pitch for number in range(r.lanes)]
+            _write_square(k, r, sources, targets, left, columns)
 
 
 def _write_square(

@@ -1,5 +1,5 @@
-"""Direct convolution: of a copy of x in the blocked layout, or, where its channels are few, of x
-as it lies or a padded copy of it.
+"""Direct convolution: of a copy of x in blocks of channels; where channels are last or few, of x as
+it lies or a padded copy of it.
 """
 
 from math import prod
@@ -10,7 +10,13 @@ from lamina.kernels.convolution.filters import filter_bytes, packed_filters
 from lamina.kernels.convolution.padded import Padding, copy_cost, padded
 from lamina.kernels.convolution.problem import Problem, images, sum_axes
 from lamina.kernels.convolution.results import SUM
-from lamina.kernels.convolution.strategy import Prepared, Strategy, layout_cost
+from lamina.kernels.convolution.strategy import (
+    Prepared,
+    Strategy,
+    is_channels_last,
+    layout_cost,
+    weights_cost,
+)
 from lamina.kernels.convolution.tiled import Tiled, band_of
 from lamina.kernels.convolution.tiling import Tiling, channel_block, tiling_for
 from lamina.kernels.launch import OUT, WORKSPACE, Place, Plan, Step, View
@@ -20,8 +26,9 @@ from lamina.kernels.scalars import SCALARS
 # Images are copied as long as the copies stay in the caches.
 _COPY_BYTES = 2 << 20
 _MOST_TAPS = 512
-# Cycles: of a product of registers, of a register copied, of one stored, and of a call.
-_PRODUCT, _COPIED, _STORED, _CALL = 0.55, 5.0, 8.0, 3000
+# Cycles: of a product of registers, of a register turned and of one copied, of one stored, and of a
+# call.
+_PRODUCT, _COPIED, _MOVED, _STORED, _CALL = 0.55, 5.0, 2.0, 8.0, 3000
 
 
 def _applies(p: Problem) -> bool:
@@ -115,6 +122,7 @@ def _compute(p: Problem, x: View, block: int, packed: Place | None, group: int) 
         sums=sums,
         band=_band(p, p.out.shape[0] * prod(p.places), tiling),
         epilogue=SUM if p.after is None else p.after.expression,
+        is_last=is_channels_last(p.out),
         bias=after.get("bias"),
         residual=after.get("residual"),
     ).step()
@@ -144,13 +152,55 @@ def _as_it_lies(p: Problem) -> Plan:
     return Plan(tuple(steps), start + most)
 
 
+def _last_block(p: Problem) -> int:
+    """Return how many channels of a pixel a tile reads in a row: all blocks are whole."""
+    return next(size for size in (_block(p), 8, 4, 1) if p.channels % size == 0)
+
+
+def _applies_last(p: Problem) -> bool:
+    rows_are_whole = p.x.strides[4] == p.x.shape[1] or p.is_inside
+    return _applies(p) and is_channels_last(p.x) and is_channels_last(p.out) and rows_are_whole
+
+
+def _last(p: Problem) -> Plan:
+    """Return the plan that computes `p` from pixels whose channels lie side by side."""
+    block = _last_block(p)
+    packing, w, start = _weights(p, block, p.out.shape[0])
+    if p.is_inside:
+        x = p.x.moved(-sum(a * b for a, b in zip(p.padding, p.x.strides[2:], strict=True)))
+        return Plan((*packing, _compute(p, x, block, w, group=p.channels)), start)
+    # A row of pixels is a row of numbers, and so is the padding around it.
+    channels, (depth, height, width) = p.x.shape[1], p.extent
+    images, _, *sizes = p.x.shape
+    rows = View(
+        p.x.place, (images, 1, *sizes[:2], sizes[2] * channels),
+        (p.x.strides[0], 0, *p.x.strides[2:4], 1), p.x.itemsize,
+    )  # fmt: skip
+    padding = Padding(
+        (*p.padding[:2], p.padding[2] * channels), p.spread, (depth, height, width * channels)
+    )
+    copying, copy, size = padded(rows, padding, p.dtype, start)
+    x = View(
+        copy.place, (images, channels, *p.extent),
+        (copy.strides[0], 1, *copy.strides[2:4], channels), p.x.itemsize,
+    )  # fmt: skip
+    return Plan((*packing, copying, _compute(p, x, block, w, group=p.channels)), start + size)
+
+
+def _last_cost(p: Problem) -> float:
+    lanes = host_target().lanes(SCALARS[p.dtype])
+    copied = 0 if p.is_inside else p.x.shape[1] * prod(p.extent) // lanes
+    return copied * _MOVED + _product_cost(p, _last_block(p))
+
+
 def _product_cost(p: Problem, block: int) -> float:
     scalar = SCALARS[p.dtype]
     tiling = tiling_for(host_target(), scalar, block)
     panels = -(-p.outputs // tiling.panel) * tiling.vectors
     depth = -(-p.channels // block) * block * prod(p.taps)
     pixels = p.groups * prod(p.places)
-    return _CALL + pixels * panels * (depth * _PRODUCT + _STORED) + layout_cost(p)
+    layout = weights_cost(p) if is_channels_last(p.out) else layout_cost(p)
+    return _CALL + pixels * panels * (depth * _PRODUCT + _STORED) + layout
 
 
 def _blocked_cost(p: Problem) -> float:
@@ -181,4 +231,12 @@ DIRECT_UNBLOCKED = Strategy(
     plan=_as_it_lies,
     fuses=lambda _: True,
     prepared=lambda p: _packed(p, 1, Place(OUT, 0)),
+)
+DIRECT_LAST = Strategy(
+    name="direct channels last",
+    applies=_applies_last,
+    cost=_last_cost,
+    plan=_last,
+    fuses=lambda _: True,
+    prepared=lambda p: _packed(p, _last_block(p), Place(OUT, 0)),
 )

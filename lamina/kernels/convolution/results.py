@@ -1,5 +1,5 @@
-"""From a buffer of sums, a row for each pixel, to where results go: to planes of channels, or to
-the blocked layout through an epilogue.
+"""From a buffer of sums, a row for each pixel, through an epilogue to where results go: planes of
+channels, or pixels whose channels lie side by side.
 """
 
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.types import Pointer, Scalar, Type, Vector, i64
 from lamina.codegen.values import Value
-from lamina.kernels.convolution.tiling import Tiling, channel_block
+from lamina.kernels.convolution.tiling import Tiling
 from lamina.kernels.expression import Expression, Input, emit, in_order
 
 SUM, BIAS, RESIDUAL = Input(0), Input(1), Input(2)
@@ -120,29 +120,40 @@ class _Rows:
         )
 
 
-def emit_blocks(
+def emit_pixels(
     module: KernelModule, scalar: Scalar, tiling: Tiling, epilogue: Expression
 ) -> Function:
-    """Define `_store(…)` with the same parameters: write `epilogue` of sums, bias and residual to
-    blocks of channels, `channel` times their size apart; channels past `valid` become zeros.
+    """Define `_store(…)` with the same parameters: write `epilogue` of the sums to pixels whose
+    channels lie side by side.
     """
-    block = channel_block(module.target, scalar)
     with module.function("_store", _parameters(scalar), inline="never") as opened:
-        k, out, channel, buffer, pixels, valid, offsets, _, bias, residual = opened
+        k, out, _, buffer, pixels, valid, offsets, _, bias, residual = opened
         for first in range(0, tiling.panel, tiling.lanes):
-            place = channel * (first // block * block) + first % block
-            with k.when(valid > first // block * block):
-                left = valid - first
-                constant = k.load_first(bias, left) if reads(epilogue, BIAS) else k.zeros(scalar)
+            left = valid - first
+
+            def write(count: Value | None, first: int = first) -> None:
+                def loaded(place: Value) -> Value:
+                    if count is None:
+                        return place.load(0, lanes=tiling.lanes)
+                    return k.load_first(place, count)
+
+                constant = loaded(bias + first) if reads(epilogue, BIAS) else k.zeros(scalar)
                 with k.loop(pixels) as turn:
-                    there = place + offsets[turn.index]
+                    there = offsets[turn.index] + first
                     total = buffer.load(turn.index * tiling.panel + first, lanes=tiling.lanes)
                     inputs = [total, constant]
                     if reads(epilogue, RESIDUAL):
-                        inputs.append(residual.load(there, lanes=tiling.lanes))
+                        inputs.append(loaded(residual + there))
                     result = emit(k, epilogue, inputs)
-                    exists = k.lanes_below(scalar, left)
-                    out.store(there, k.select(exists, result, k.zeros(scalar)))
-            bias = bias + tiling.lanes
+                    if count is None:
+                        out.store(there, result)
+                    else:
+                        k.store_first(out + there, result, count)
+
+            with k.either(left >= tiling.lanes) as (whole, part):
+                with whole:
+                    write(None)
+                with part, k.when(left > 0):
+                    write(left)
         handle: Function = k.handle
     return handle

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import prod
 
 from lamina.kernels.convolution.problem import Problem
-from lamina.kernels.launch import Plan, Step
+from lamina.kernels.launch import Plan, Step, View
 
 # Cycles: of a weight packed whose neighbours lie along the sum, across it, or nowhere near; of a
 # result that lies apart from its neighbours.
@@ -38,17 +38,26 @@ class Prepared:
     nbytes: int
 
 
-def layout_cost(p: Problem) -> float:
-    """Return the cycles that it takes a matrix kernel to pack the weights of `p` as they lie, once,
-    and to write results that lie apart.
+def weights_cost(p: Problem) -> float:
+    """Return the cycles that it takes a matrix kernel to pack the weights of `p` as they lie, once.
 
     Where the taps are more than the places, as in a gradient of weights, they serve many samples.
     """
     is_along = p.w.strides[1] == 1 or (p.taps[2] > 1 and p.w.strides[4] in (1, -1))
     each = _ALONG if is_along else _ACROSS if p.w.strides[0] == 1 else _APART
     weights = prod(p.w.shape) if prod(p.places) >= prod(p.taps) else 0
+    return each * weights
+
+
+def layout_cost(p: Problem) -> float:
+    """Return the cycles of packing the weights, and of writing results that lie apart."""
     results = p.w.shape[0] * prod(p.places) if p.out.strides[4] != 1 else 0
-    return each * weights + _RESULT * results
+    return weights_cost(p) + _RESULT * results
+
+
+def is_channels_last(view: View) -> bool:
+    """Return whether the channels of a pixel lie side by side."""
+    return view.shape[1] > 1 and view.strides[1] == 1
 
 
 def reads_no_residual(p: Problem) -> bool:

@@ -4,10 +4,13 @@ from lamina.errors import ArgumentError
 from lamina.kernels.convolution import choices
 from lamina.kernels.convolution.correlation import CORRELATION
 from lamina.kernels.convolution.depthwise import DEPTHWISE
-from lamina.kernels.convolution.direct import DIRECT, DIRECT_UNBLOCKED
+from lamina.kernels.convolution.depthwise_last import DEPTHWISE_LAST
+from lamina.kernels.convolution.direct import DIRECT, DIRECT_LAST, DIRECT_UNBLOCKED
 from lamina.kernels.convolution.im2col import IM2COL
 from lamina.kernels.convolution.input_gradient import INPUT_GRADIENT
 from lamina.kernels.convolution.padded import PADDED
+from lamina.kernels.convolution.planes_last import PLANES_LAST
+from lamina.kernels.convolution.pointwise import POINTWISE
 from lamina.kernels.convolution.problem import Problem, phases
 from lamina.kernels.convolution.row_by_row import ROW_BY_ROW
 from lamina.kernels.convolution.strategy import Strategy
@@ -16,8 +19,8 @@ from lamina.kernels.convolution.winograd_gradient import WINOGRAD_GRADIENT
 
 # Where costs are equal the first one is taken; the last one applies to everything.
 STRATEGIES = (
-    DEPTHWISE, ROW_BY_ROW, CORRELATION, *WINOGRAD, WINOGRAD_GRADIENT, INPUT_GRADIENT, DIRECT,
-    DIRECT_UNBLOCKED, IM2COL, PADDED,
+    DEPTHWISE_LAST, DEPTHWISE, POINTWISE, PLANES_LAST, ROW_BY_ROW, CORRELATION, *WINOGRAD,
+    WINOGRAD_GRADIENT, INPUT_GRADIENT, DIRECT_LAST, DIRECT, DIRECT_UNBLOCKED, IM2COL, PADDED,
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, Type, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.filters import FilterTables, emit_pack_filters, filter_axes
-from lamina.kernels.convolution.results import SUM, emit_blocks, emit_planes
+from lamina.kernels.convolution.results import SUM, emit_pixels, emit_planes
 from lamina.kernels.convolution.tiling import Tiling, tiling_for
 from lamina.kernels.expression import Expression
 from lamina.kernels.launch import Place, Step, argument_block, workers_for
@@ -287,11 +287,11 @@ class _Parts:
 
 
 def emit_tiled(
-    module: KernelModule, dtype: str, block: int, epilogue: Expression, is_blocked: bool
+    module: KernelModule, dtype: str, block: int, epilogue: Expression, is_last: bool
 ) -> None:
     """Define `run(arguments, scratch)`: claim chunks and compute them.
 
-    Results are planes of channels or, where they are blocked, lie in the blocked layout.
+    Results are planes of channels or, where channels are last, lie side by side.
     """
     scalar = SCALARS[dtype]
     tiling = tiling_for(module.target, scalar, block)
@@ -299,7 +299,7 @@ def emit_tiled(
         tiling=tiling,
         table=emit_table(module),
         pack=emit_pack_filters(module, scalar, tiling),
-        store=(emit_blocks if is_blocked else emit_planes)(module, scalar, tiling, epilogue),
+        store=(emit_pixels if is_last else emit_planes)(module, scalar, tiling, epilogue),
         tiles={height: _emit_tile(module, scalar, tiling, height) for height in tiling.heights},
     )
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
@@ -318,8 +318,8 @@ class Tiled:
 
     `pixels` have strides in out and x; `sums`, over blocks of `block` channels and taps, in w and
     x. `w` is packed, or where `packs` says so is packed by each chunk: then the strides of `sums`
-    in w, with channels one by one, and `w_row` tell where it lies. Where out is blocked, blocks lie
-    `out_channel` times their size apart.
+    in w, with channels one by one, and `w_row` tell where it lies. Where `is_last`, the channels of
+    out lie side by side.
     """
 
     dtype: str
@@ -339,7 +339,7 @@ class Tiled:
     sums: Axes
     band: int
     epilogue: Expression = SUM
-    is_blocked: bool = False
+    is_last: bool = False
     bias: Place | None = None
     residual: Place | None = None
 
@@ -381,7 +381,7 @@ class Tiled:
             "out": self.out, "x": self.x, "w": self.w, "bias": self.bias, "residual": self.residual,
         }  # fmt: skip
         places = tuple((_SLOT[name], place) for name, place in named.items() if place is not None)
-        entry = jit.kernel(emit_tiled, self.dtype, self.block, self.epilogue, self.is_blocked)
+        entry = jit.kernel(emit_tiled, self.dtype, self.block, self.epilogue, self.is_last)
         return Step(entry, arguments, places, starts[-1], min(workers, chunks))
 
 

@@ -15,10 +15,16 @@ from lamina.codegen.target import host_target
 from lamina.kernels.convolution.channel_lanes import CHANNEL_BLOCK
 from lamina.kernels.convolution.problem import Problem, plane_fields
 from lamina.kernels.convolution.results import SUM
-from lamina.kernels.convolution.strategy import Prepared, Strategy, reads_no_residual
+from lamina.kernels.convolution.strategy import (
+    Prepared,
+    Strategy,
+    is_channels_last,
+    reads_no_residual,
+)
 from lamina.kernels.convolution.winograd_kernel import (
     FIELDS,
     SLOT,
+    Last,
     emit_winograd,
     scratch_bytes,
     shapes,
@@ -46,9 +52,11 @@ _MOST_AHEAD_BYTES = 12 << 20
 _TILES_PREPARED, _TILES_ALONE = 36, 64
 _MOST_BLOCK_BYTES = 8 << 20
 _CHUNKS_A_THREAD = 2
-# Cycles: of a register of channels of a tile transformed there and back, of a register of weights
-# transformed, of a product, of a call of the multiplication at one place.
-_TILE, _WEIGHT, _PRODUCT, _CALL = 170, 85, 0.55, 30
+# Cycles: of a register of channels of a tile transformed there and back, of a product, of a call of
+# the multiplication at one place.
+_TILE, _PRODUCT, _CALL = 170, 0.55, 30
+# How fast transformed weights come from the third cache; transforming them is faster.
+_BYTES_A_CYCLE = 10
 # It rounds more than the others do, and has to be worth that.
 _WORTH = 1.25
 
@@ -72,6 +80,11 @@ class Winograd:
     def _after(self) -> Expression:
         """What becomes of a sum and its bias."""
         return SUM if self.problem.after is None else self.problem.after.expression
+
+    @property
+    def _last(self) -> Last:
+        x, out = self.problem.x, self.problem.out
+        return Last(x=is_channels_last(x), out=is_channels_last(out))
 
     @property
     def _k_block(self) -> int:
@@ -120,7 +133,9 @@ class Winograd:
         s, chunks = self._shapes, self._weight_blocks
         flops = chunks * s.weight_block
         workers = workers_for(flops=flops, chunks=chunks)
-        entry = jit.kernel(emit_winograd, self.problem.dtype, self.outputs, SUM, name="prepare")
+        entry = jit.kernel(
+            emit_winograd, self.problem.dtype, self.outputs, SUM, Last(), name="prepare"
+        )
         arguments = self._arguments(1, 1, target) | {"chunks": chunks}
         return Step(entry, _block(arguments), self._places(target), scratch_bytes(s, 1, 1), workers)
 
@@ -150,7 +165,7 @@ class Winograd:
         arguments = self._arguments(block_tiles, parts, prepared)
         workers = workers_for(flops=self._flops, chunks=arguments["chunks"])
         return Step(
-            jit.kernel(emit_winograd, self.problem.dtype, self.outputs, self._after),
+            jit.kernel(emit_winograd, self.problem.dtype, self.outputs, self._after, self._last),
             _block(arguments),
             self._places(prepared),
             scratch_bytes(s, block_tiles, arguments["k_blocks"]),
@@ -196,13 +211,16 @@ def _block(arguments: dict[str, int]) -> "ctypes.Array[ctypes.c_int64]":
 def _applies(p: Problem) -> bool:
     is_plain = p.stride == p.dilation == p.spread == (1, 1, 1) and p.batch_groups == 1
     is_plane = p.taps == (1, TAPS, TAPS) and p.places[0] == 1 and p.padding[0] == 0
-    lies_along_rows = all(view.strides[4] == 1 or view.shape[4] == 1 for view in (p.out, p.x))
+    lies_along_rows = all(
+        view.strides[4] == 1 or view.shape[4] == 1 or is_channels_last(view)
+        for view in (p.out, p.x)
+    )
     has_sums = p.channels > 1 or p.channels == p.groups == 1
     return p.dtype == "float32" and is_plain and is_plane and lies_along_rows and has_sums
 
 
 def _cost(p: Problem, *, outputs: int) -> float:
-    """Return the cycles of one sample, its weights transformed with it."""
+    """Return the cycles of one sample, and of reading its transformed weights."""
     s = shapes(host_target(), p.dtype, outputs)
     tiles = prod(-(-places // outputs) for places in p.places[1:])
     depth = -(-p.channels // s.lanes)
@@ -216,7 +234,7 @@ def _cost(p: Problem, *, outputs: int) -> float:
         + s.points * panels * s.registers.vectors * p.channels * groups * height * _PRODUCT
     )
     cycles += share * _TILE * tiles * (depth + panels * s.registers.vectors)
-    cycles += share * _WEIGHT * p.channels * panels * s.registers.vectors
+    cycles += s.points * s.panel * p.channels * panels * s.scalar.bytes / _BYTES_A_CYCLE
     return p.groups * cycles * _WORTH
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import Target
@@ -41,8 +42,9 @@ FIELDS = (
     "blocks", "parts", "part_outputs", "block_tiles", "tiles", "tile_rows", "tile_columns",
     "channels", "outputs", "k_block", "k_blocks",
     "height", "width", "out_height", "out_width", "top", "left",
-    "out_group", "out_image", "out_channel", "out_row", "x_group", "x_image", "x_channel", "x_row",
-    "w_group", "w_output", "w_channel", "w_row", "w_column", "v_start", "bias",
+    "out_group", "out_image", "out_channel", "out_row", "out_column", "x_group", "x_image",
+    "x_channel", "x_row", "x_column", "w_group", "w_output", "w_channel", "w_row", "w_column",
+    "v_start", "bias",
 )  # fmt: skip
 SLOT = {name: place for place, name in enumerate(FIELDS)}
 _LINE_BYTES = 64
@@ -103,9 +105,12 @@ class _Stages:
 class _Chunk:
     """Emits the work on one chunk."""
 
-    def __init__(self, k: Builder, s: Shapes, stages: _Stages, args: Value, scratch: Value) -> None:
+    def __init__(
+        self, k: Builder, s: Shapes, last: "Last", stages: _Stages, args: Value, scratch: Value
+    ) -> None:
         self.k = k
         self.s = s
+        self.last = last
         self.stages = stages
         self.args = args
         parts = Scratch.of(s)
@@ -164,7 +169,8 @@ class _Chunk:
             )
             k.call(
                 self.stages.patch, image + channel.index * self.get("x_channel"),
-                self.get("x_channel"), self.get("x_row"), self.get("channels") - channel.index,
+                self.get("x_column" if self.last.x else "x_channel"), self.get("x_row"),
+                self.get("channels") - channel.index,
                 run.row * outputs - self.get("top"), k.integer(s.transform.size),
                 run.column * outputs - self.get("left"),
                 run.tiles * outputs + (s.transform.size - outputs), self.get("height"),
@@ -226,32 +232,42 @@ class _Chunk:
                 + run.image * self.get("out_image")
                 + (output + lane) * self.get("out_channel")
                 + row * self.get("out_row")
-                + column
+                + column * self.get("out_column")
             )
             k.call(
                 self.stages.write, self.pixels, k.integer(s.pixel_pitch), self.at("out") + place,
-                self.get("out_channel"), self.get("out_row"), left,
+                self.get("out_column" if self.last.out else "out_channel"), self.get("out_row"),
+                left,
                 k.minimum(self.get("out_height") - row, outputs),
                 k.minimum(run.tiles * outputs, self.get("out_width") - column),
             )  # fmt: skip
 
 
-def emit_winograd(module: KernelModule, dtype: str, outputs: int, after: Expression) -> None:
+class Last(NamedTuple):
+    """Whether the channels of a pixel lie side by side in x, and in out."""
+
+    x: bool = False
+    out: bool = False
+
+
+def emit_winograd(
+    module: KernelModule, dtype: str, outputs: int, after: Expression, last: Last
+) -> None:
     """Define `run(arguments, scratch)`, which claims chunks and computes them, `after` saying what
     becomes of a sum and its bias, and `prepare`, which claims blocks of weights and transforms them
     to where `u` points.
     """
     s = shapes(module.target, dtype, outputs)
     stages = _Stages(
-        patch=emit_patch(module, s.registers, s.lanes),
+        patch=emit_patch(module, s.registers, s.lanes, is_last=last.x),
         input=emit_input(module, s, CHANNEL_BLOCK),
         weights=emit_weights(module, s),
         multiply=emit_multiplications(module, s.registers, row_pitch=CHANNEL_BLOCK, step=1),
         output=emit_output(module, s, after),
-        write=emit_write(module, s.registers, s.lanes),
+        write=emit_write(module, s.registers, s.lanes, is_last=last.out),
     )
-    _emit_entry(module, "run", _Chunk.run, s, stages)
-    _emit_entry(module, "prepare", _Chunk.prepare, s, stages)
+    _emit_entry(module, "run", _Chunk.run, s, last, stages)
+    _emit_entry(module, "prepare", _Chunk.prepare, s, last, stages)
 
 
 def _emit_entry(
@@ -259,10 +275,11 @@ def _emit_entry(
     name: str,
     work: Callable[[_Chunk, Value], None],
     s: Shapes,
+    last: Last,
     stages: _Stages,
 ) -> None:
     parameters: dict[str, Type] = {"args": Pointer(i64), "scratch": Pointer(i8)}
     with module.function(name, parameters) as (k, args, scratch):
-        chunk = _Chunk(k, s, stages, args, scratch)
+        chunk = _Chunk(k, s, last, stages, args, scratch)
         with k.claimed(args, chunk.get("chunks")) as number:
             work(chunk, number)

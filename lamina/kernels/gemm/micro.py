@@ -123,7 +123,13 @@ def ends_in_registers(recipe: Recipe) -> bool:
 
 
 def emit_micro(
-    module: KernelModule, recipe: Recipe, tile: Tile, height: int, *, packed: bool
+    module: KernelModule,
+    recipe: Recipe,
+    tile: Tile,
+    height: int,
+    *,
+    packed: bool,
+    prefix: str = "_micro",
 ) -> Function:
     """Define `_micro(count, a, a_row, b, b_pitch, c, c_pitch, adds)` of one height and return it.
 
@@ -143,7 +149,7 @@ def emit_micro(
     if ends_here:
         parameters |= {"ends": i64, **further_parameters(recipe)}
     last = tile.vectors * module.target.lanes(arithmetic.total) - 1
-    name = f"_micro_{height}_{'packed' if packed else 'in_place'}"
+    name = f"{prefix}_{height}_{'packed' if packed else 'in_place'}"
     with module.function(name, parameters, inline="never") as opened:
         k, count, a, a_row, b, b_pitch, c, c_pitch, adds, *ending = opened
         # Where a row crosses a cache line, the first one came with the panel before.

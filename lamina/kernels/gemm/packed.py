@@ -11,7 +11,7 @@ from lamina.errors import ShapeError
 from lamina.kernels.gemm.arithmetic import Recipe, arithmetic_of
 from lamina.kernels.gemm.pack_b import STRIP, emit_pack_b
 from lamina.kernels.gemm.tiles import columns, k_block, tile_for
-from lamina.kernels.launch import PLANS_KEPT, Place, Step, argument_block
+from lamina.kernels.launch import LEFT, OUT, PLANS_KEPT, Place, Step, argument_block
 from lamina.kernels.offsets import emit_table
 from lamina.kernels.operand import AXES, Named, Operand, Shape, flat
 from lamina.kernels.scalars import STORED
@@ -96,17 +96,18 @@ def pack_right(b: Operand, out: Operand | None = None) -> PackedRight:
     storage = allocate(size * STORED[dtype].bytes)
     address = storage.address if out is None else out.address
     if 0 not in b.shape:
-        _packing(b.shape, b.strides, dtype).run((address, b.address))
+        packing(b.shape, b.strides, dtype, Place(OUT, 0), Place(LEFT, 0)).run((address, b.address))
     return PackedRight(storage, b.shape, b.dtype, address)
 
 
 @lru_cache(maxsize=PLANS_KEPT)
-def _packing(shape: Shape, strides: Shape, dtype: str) -> Step:
+def packing(shape: Shape, strides: Shape, dtype: str, target: Place, source: Place) -> Step:
+    """Return the call that packs a matrix (k, n) from `source` to `target`."""
     depth, n = shape
     recipe = Recipe.of(dtype)
-    arithmetic, target = arithmetic_of(recipe), host_target()
-    tile = tile_for(target)
-    width, block = columns(tile, target, arithmetic.unit), k_block(depth, tile)
+    arithmetic, machine = arithmetic_of(recipe), host_target()
+    tile = tile_for(machine)
+    width, block = columns(tile, machine, arithmetic.unit), k_block(depth, tile)
     padded = -(-n // width) * width
     arguments = argument_block(
         0, 0, n, depth, block, padded,
@@ -115,7 +116,7 @@ def _packing(shape: Shape, strides: Shape, dtype: str) -> Step:
     return Step(
         entry=jit.kernel(emit_pack_right, recipe),
         arguments=arguments,
-        places=((0, Place(0, 0)), (1, Place(1, 0))),
+        places=((0, target), (1, source)),
         scratch_bytes=4 * (block + padded) * i64.bytes,
         workers=1,
     )
