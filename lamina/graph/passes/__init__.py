@@ -5,6 +5,8 @@ from collections.abc import Callable
 from lamina import dtypes
 from lamina.graph import ir
 from lamina.graph.passes.algebra import simplify
+from lamina.graph.passes.chain_convolutions import chain_convolutions
+from lamina.graph.passes.channels_last import channels_last
 from lamina.graph.passes.common_subexpressions import share_common_subexpressions
 from lamina.graph.passes.dead_code import remove_dead_code
 from lamina.graph.passes.delay_reshapes import delay_reshapes
@@ -24,6 +26,8 @@ from lamina.graph.passes.rematerialise import rematerialise
 __all__ = [
     "PASSES",
     "Pass",
+    "chain_convolutions",
+    "channels_last",
     "delay_reshapes",
     "fold_batch_norm",
     "fuse_convolutions",
@@ -54,6 +58,8 @@ PASSES: tuple[Pass, ...] = (
     remove_dead_code,
     fold_batch_norm,
     fuse_convolutions,
+    channels_last,
+    chain_convolutions,
     prepare_filters,
     delay_reshapes,
     fuse_products,

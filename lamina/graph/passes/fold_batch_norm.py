@@ -1,9 +1,10 @@
 """Batch norms of inference, made part of the weights before them."""
 
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from lamina.graph.constants import Constants, Shared
-from lamina.graph.ir import Graph, Node
+from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.passes.fuse_products import only_reader
 from lamina.kernels.expression import Expression, Input, apply
 from lamina.ops.elementwise.arithmetic import add, multiply
 from lamina.ops.formulas import Formulas
@@ -13,56 +14,107 @@ from lamina.ops.shapes.movement import Reshape
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
-    """Fold an inference batch-norm into the convolution before it.
+    """Fold an inference batch-norm into the convolution before it, and the bias between them.
 
-        conv(x, w) → normalize(μ, σ², γ, β)
-     ⇒  conv(x, w·s) + (β − μ·s)              where s = γ / √(σ² + ε)
+        conv(x, w) + b → normalize(μ, σ², γ, β)
+     ⇒  conv(x, w·s) + (β − (μ − b)·s)              where s = γ / √(σ² + ε)
 
     Left alone when the convolution has another reader, or what it folds may change in the program.
     A sum of K products is off by at most (K + 4) ε Σ|x·w·s| from the exact one, as without folding
     it is by (K + 3): the weights are rounded once more.
     """
-    constants = Constants(graph, Shared())
-    producers, readers, results = graph.producers(), graph.readers(), set(graph.results)
+    finder = _Finder(graph)
     nodes: list[Node] = []
     gone: set[Node] = set()
     for node in graph.nodes:
-        conv = producers.get(node.inputs[0]) if isinstance(node.op, Normalize) else None
-        if (
-            conv is not None
-            and isinstance(conv.op, Conv)
-            and all(x in constants for x in (conv.inputs[1], *node.inputs[1:]))
-            and len(readers[conv.output]) == 1
-            and conv.output not in results
-        ):
-            gone.add(conv)
-            nodes += _folded(conv, node)
-        else:
+        found = finder.normed(node)
+        if found is None:
             nodes.append(node)
+        else:
+            gone.update(found.gone)
+            nodes += _folded(found, node)
     return graph.with_nodes(node for node in nodes if node not in gone)
 
 
+class _Normed(NamedTuple):
+    """A convolution whose results are normalised, the bias that is added before, if any, and the
+    nodes that fold.
+    """
+
+    conv: Node
+    bias: Value | None
+    gone: tuple[Node, ...]
+
+
+@final
+class _Finder:
+    def __init__(self, graph: Graph) -> None:
+        self._constants = Constants(graph, Shared())
+        self._producers, self._readers = graph.producers(), graph.readers()
+        self._results = set(graph.results)
+
+    def normed(self, node: Node) -> _Normed | None:
+        """Return what `node` normalises, if it may be folded."""
+        if not isinstance(node.op, Normalize) or not self._are_known(*node.inputs[1:]):
+            return None
+        before = self._made_for(node, node.inputs[0])
+        conv, bias = before, None
+        if before is not None and before.op.name == "add":
+            conv, bias = self._with_bias(before)
+        if conv is None or not isinstance(conv.op, Conv) or not self._are_known(conv.inputs[1]):
+            return None
+        return _Normed(conv, bias, (conv,) if bias is None or before is None else (conv, before))
+
+    def _with_bias(self, node: Node) -> tuple[Node | None, Value | None]:
+        """Return what makes the one operand of a sum, and the other, a number for each channel."""
+        for total, bias in (node.inputs, node.inputs[::-1]):
+            conv = self._made_for(node, total)
+            axes = len(node.output.shape)
+            channels = (node.output.shape[1], *(1,) * (axes - 2))
+            shape = bias.shape[1:] if bias.shape[:1] == (1,) and len(bias.shape) == axes else (
+                bias.shape
+            )  # fmt: skip
+            if conv is not None and shape == channels and self._are_known(bias):
+                return conv, bias
+        return None, None
+
+    def _made_for(self, reader: Node, value: Value) -> Node | None:
+        """Return the node that makes a value which `reader` alone reads."""
+        is_alone = only_reader(value, self._readers, self._results) is reader
+        return self._producers.get(value) if is_alone else None
+
+    def _are_known(self, *values: Value) -> bool:
+        return all(value in self._constants for value in values)
+
+
 class _Parts(NamedTuple):
-    """What a batch norm scales and shifts by, as expressions of its inputs after the first."""
+    """What a batch norm scales and shifts by, as expressions of its inputs after the first, and of
+    the bias before it, if there is one, as the last.
+    """
 
     scale: Expression
     shift: Expression
 
 
-def _folded(conv: Node, norm: Node) -> list[Node]:
-    x, w = conv.inputs
+def _folded(found: _Normed, norm: Node) -> list[Node]:
+    x, w = found.conv.inputs
     dtype = w.dtype.name
-    parts = _parts(norm)
-    both = Node.of(Formulas((parts.scale, parts.shift), (dtype, dtype)), *norm.inputs[1:])
+    parts = _parts(norm, has_bias=found.bias is not None)
+    nodes: list[Node] = []
+    given = list(norm.inputs[1:])
+    if found.bias is not None:
+        nodes.append(Node.of(Reshape(given[0].shape), found.bias))
+        given.append(nodes[0].output)
+    both = Node.of(Formulas((parts.scale, parts.shift), (dtype, dtype)), *given)
     scale, shift = both.outputs
     a_filter = Node.of(Reshape((w.shape[0], *(1,) * (len(w.shape) - 1))), scale)
     weights = Node.of(multiply, w, a_filter.output)
-    product = Node.of(conv.op, x, weights.output)
+    product = Node.of(found.conv.op, x, weights.output)
     total = Node(add, (product.output, shift), norm.outputs)
-    return [both, a_filter, weights, product, total]
+    return [*nodes, both, a_filter, weights, product, total]
 
 
-def _parts(norm: Node) -> _Parts:
+def _parts(norm: Node, *, has_bias: bool) -> _Parts:
     assert isinstance(norm.op, Normalize)
     op, places = norm.op, iter(range(len(norm.inputs) - 1))
     mean: Expression | float = Input(next(places)) if op.has_mean else 0.0
@@ -70,4 +122,6 @@ def _parts(norm: Node) -> _Parts:
     weight: Expression | float = Input(next(places)) if op.has_weight else 1.0
     bias: Expression | float = Input(next(places)) if op.has_bias else 0.0
     scale = apply("divide", weight, apply("sqrt", variance + op.eps))
+    if has_bias:
+        mean = apply("subtract", mean, Input(len(norm.inputs) - 1))
     return _Parts(scale, apply("subtract", bias, scale * mean))

@@ -12,6 +12,7 @@ from lamina.kernels.convolution.ahead import Layer
 from lamina.kernels.convolution.entry import conv as native_conv
 from lamina.kernels.convolution.results import BIAS, RESIDUAL, reads
 from lamina.kernels.expression import Expression
+from lamina.layout import Shape, permute
 from lamina.memory import Array, Spec
 from lamina.memory.array import NDArray
 from lamina.ops.layers.convolution import Conv
@@ -26,7 +27,8 @@ class ConvThen(Op):
 
     Where the expression reads them, `Input(1)` is a bias (O,), a number a channel, and `Input(2)` a
     residual of the shape of the output. Where a strategy is named `ahead`, the last input is what
-    `prepare_filters` made of the weights for it.
+    `prepare_filters` made of the weights for it. Channels that are `x_last` or `out_last` come
+    after the spatial axes: x is (N, *S, C) then, or the output (N, *P, O).
     """
 
     name = "conv_then"
@@ -35,6 +37,8 @@ class ConvThen(Op):
     conv: Conv
     expression: Expression
     ahead: str | None = None
+    x_last: bool = False
+    out_last: bool = False
 
     @property
     def has_bias(self) -> bool:
@@ -47,26 +51,38 @@ class ConvThen(Op):
         return reads(self.expression, RESIDUAL)
 
     def infer(self, *inputs: Spec) -> Spec:
-        out = self.conv.infer(*inputs[:2])
-        wanted = [Spec((out.shape[1],), out.dtype)] * self.has_bias + [out] * self.has_residual
+        x, w = inputs[:2]
+        out = self.conv.infer(Spec(_first(x.shape), x.dtype) if self.x_last else x, w)
+        channels = out.shape[1]
+        if self.out_last:
+            out = Spec(channels_last(out.shape), out.dtype)
+        wanted = [Spec((channels,), out.dtype)] * self.has_bias + [out] * self.has_residual
         further = inputs[2:] if self.ahead is None else inputs[2:-1]
         if list(further) != wanted:
             raise ShapeError(f"conv_then: {inputs[2:]} given after the weights; expected {wanted}")
         return out
 
     def ref(self, *inputs: NDArray) -> NDArray:
-        total = self.conv.ref(*inputs[:2])
-        further = list(inputs[2:])
+        x, w, *further = inputs
+        total = self.conv.ref(np.moveaxis(x, -1, 1) if self.x_last else x, w)
+        if self.out_last:
+            total = np.moveaxis(total, 1, -1)
         values = [total, total, total]
         if self.has_bias:
-            values[1] = further.pop(0).reshape(-1, *(1,) * len(self.conv.out_spatial))
+            axes = () if self.out_last else (1,) * len(self.conv.out_spatial)
+            values[1] = further.pop(0).reshape(-1, *axes)
         if self.has_residual:
             values[2] = further.pop(0)
         (found,) = evaluate((self.expression,), values)
         return np.asarray(found)
 
     def operations(self, output: Spec, *inputs: Spec) -> int:
-        return self.conv.operations(output, *inputs[:2])
+        out, x = output.shape, inputs[0].shape
+        return self.conv.operations(
+            Spec(_first(out) if self.out_last else out, output.dtype),
+            Spec(_first(x) if self.x_last else x, output.dtype),
+            inputs[1],
+        )
 
     def lower(self, *inputs: Spec) -> Kernel | None:
         return self._run if inputs[0].dtype.name in ("float32", "float64") else None
@@ -89,7 +105,28 @@ class ConvThen(Op):
             prepared=prepared,
         )
         bias = left.pop(0) if self.has_bias else None
-        kernel(out, given, w, bias=bias, residual=left.pop(0) if self.has_residual else None)
+        residual = left.pop(0) if self.has_residual else None
+        if self.x_last:
+            given = _channels_second(given)
+        if self.out_last:
+            out = _channels_second(out)
+            residual = None if residual is None else _channels_second(residual)
+        kernel(out, given, w, bias=bias, residual=residual)
+
+
+def channels_last(shape: Shape) -> Shape:
+    """Return the shape of images (N, C, *S) with their channels after the spatial axes."""
+    return (shape[0], *shape[2:], shape[1])
+
+
+def _first(shape: Shape) -> Shape:
+    return (shape[0], shape[-1], *shape[1:-1])
+
+
+def _channels_second(array: Array) -> Array:
+    """Return a view (N, C, *S) of images (N, *S, C)."""
+    axes = len(array.shape)
+    return array.with_layout(permute(array.layout, (0, axes - 1, *range(1, axes - 1))))
 
 
 @define
