@@ -1,11 +1,11 @@
 """Every way to convolve against the measured FMA peak, PyTorch (oneDNN) and ONNX Runtime.
 
     python benchmarks/conv.py [--direction forward|input|weight] [--network NAME] [--batch B]
-                              [--threads N] [--quick]
+                              [--last] [--threads N] [--quick]
 
-A dot marks the strategy that is chosen by shape; those estimated to take ten times as long are left
-out. ONNX Runtime runs one-node models, forward only. Peers run in processes of their own, with the
-same number of threads.
+With `--last` images have their channels last, but not those of the peers. A dot marks the strategy
+that is chosen by shape; those estimated to take ten times as long are left out. ONNX Runtime runs
+one-node models, forward only. Peers run in processes of their own, with the same number of threads.
 """
 
 import argparse
@@ -49,7 +49,12 @@ def flipped(w: np.ndarray, groups: int) -> np.ndarray:
     return np.ascontiguousarray(turned).reshape(groups * channels, outputs // groups, *taps)
 
 
-def our_calls(layer: Layer, batch: int, direction: str) -> dict[str, Call]:
+def channels_last(images: np.ndarray) -> np.ndarray:
+    """Return the same images with their channels last in memory."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(images, 1, -1)), -1, 1)
+
+
+def our_calls(layer: Layer, batch: int, direction: str, *, last: bool) -> dict[str, Call]:
     """Return the call of each strategy that is worth a try, the chosen one first."""
     x, w, g = arrays(layer, batch)
     stride, pad, groups = layer.stride, layer.padding, layer.groups
@@ -62,6 +67,8 @@ def our_calls(layer: Layer, batch: int, direction: str) -> dict[str, Call]:
             1, pad, stride, 1, 1, groups,
         ),
     }[direction]  # fmt: skip
+    if last:
+        out, left = channels_last(out), channels_last(left)
     operands = [ArrayOperand(array) for array in (out, left, right)]
     names = ("stride", "padding", "dilation", "input_dilation")
     named = {name: (number,) * 2 for name, number in zip(names, numbers, strict=False)}
@@ -136,10 +143,12 @@ def ratio(peer: float | None, ours: float) -> str:
 
 
 def lines(
-    layer: Layer, batch: int, direction: str, peak: float, peers: list[float | None]
+    layer: Layer, arguments: argparse.Namespace, peak: float, peers: list[float | None]
 ) -> Iterator[tuple[float, tuple[str, ...]]]:
     """Give seconds and the line of the table for each strategy, the chosen one first."""
-    for number, (name, call) in enumerate(our_calls(layer, batch, direction).items()):
+    batch = arguments.batch
+    calls = our_calls(layer, batch, arguments.direction, last=arguments.last)
+    for number, (name, call) in enumerate(calls.items()):
         times = measure(call)
         speed = layer.flops(batch) / times.median / 1e9
         yield (
@@ -176,7 +185,7 @@ def run(console: Console, layers: list[Layer], arguments: argparse.Namespace) ->
     gains: dict[str, list[list[float]]] = {}
     for number, layer in track(list(enumerate(layers)), "measuring", console=Console(stderr=True)):
         seconds = [peer[number] for peer in peers]
-        measured = list(lines(layer, arguments.batch, arguments.direction, peak, seconds))
+        measured = list(lines(layer, arguments, peak, seconds))
         for _, line in measured:
             table.add_row(*line)
         chosen = measured[0][0]
@@ -205,6 +214,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--direction", choices=DIRECTIONS, default="forward")
     parser.add_argument("--network", choices=NETWORKS)
+    parser.add_argument("--last", action="store_true", help="channels last")
     arguments = parser.parse_args()
     apply_options(arguments)
     layers = [layer for layer in LAYERS if arguments.network in (None, layer.network)]

@@ -11,4 +11,6 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     if name not in ("ir", "binding"):
         raise AttributeError(f"module 'lamina.codegen.llvm' has no attribute {name!r}")
-    return importlib.import_module(f"llvmlite.{name}")
+    # Found in the module itself from now on.
+    found = globals()[name] = importlib.import_module(f"llvmlite.{name}")
+    return found

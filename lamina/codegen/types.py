@@ -1,6 +1,7 @@
 """The types of the kernel language: scalars, vectors of them and pointers to them."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from lamina.codegen import llvm
@@ -53,7 +54,12 @@ class Vector:
         return f"{self.element}×{self.lanes}"
 
     def llvm_type(self) -> Any:
-        return llvm.ir.VectorType(self.element.llvm_type(), self.lanes)
+        return _vector_type(self)
+
+
+@cache
+def _vector_type(vector: Vector) -> Any:
+    return llvm.ir.VectorType(vector.element.llvm_type(), vector.lanes)
 
 
 @dataclass(frozen=True, slots=True)

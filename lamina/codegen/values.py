@@ -9,13 +9,25 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from lamina.codegen import llvm
-from lamina.codegen.types import Pointer, Scalar, Type, Vector, element_of, i1, i64, with_element
+from lamina.codegen.types import (
+    Pointer,
+    Scalar,
+    Type,
+    Vector,
+    element_of,
+    i1,
+    i32,
+    i64,
+    with_element,
+)
 from lamina.errors import CompileError
 
 Number = int | float
+_CONSTANTS_KEPT = 4096
 _FLOAT = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 _INTEGER = {
     "+": "add", "-": "sub", "*": "mul", "//": "sdiv", "%": "srem",
@@ -170,8 +182,31 @@ def constant(emit: Any, type_: Type, number: Number) -> Value:
     """Return `number` as a value of a scalar or vector type."""
     scalar = element_of(type_)
     python = _bits_of_half(scalar, number) if scalar.is_half else _native(scalar, number)
-    content = [python] * type_.lanes if isinstance(type_, Vector) else python
-    return Value(emit, llvm.ir.Constant(type_.llvm_type(), content), type_)
+    return Value(emit, _constant(type_, repr(python)), type_)
+
+
+@lru_cache(maxsize=_CONSTANTS_KEPT)
+def _constant(type_: Type, text: str) -> Any:
+    """Return LLVM's constant of the number that a text says: 0.0 and −0.0 are two of them."""
+    number = float(text) if element_of(type_).is_float and not element_of(type_).is_half else (
+        int(text)
+    )  # fmt: skip
+    if not isinstance(type_, Vector):
+        return llvm.ir.Constant(type_.llvm_type(), number)
+    if text in ("0", "0.0"):
+        return zeros(type_)
+    return llvm.ir.Constant(type_.llvm_type(), [number] * type_.lanes)
+
+
+@lru_cache(maxsize=_CONSTANTS_KEPT)
+def zeros(type_: Vector) -> Any:
+    """Return LLVM's constant of a vector of zeros, which is one word of its text."""
+    return llvm.ir.Constant(type_.llvm_type(), None)
+
+
+@lru_cache(maxsize=_CONSTANTS_KEPT)
+def _undefined(type_: Vector) -> Any:
+    return llvm.ir.Constant(type_.llvm_type(), llvm.ir.Undefined)
 
 
 def _native(scalar: Scalar, number: Number) -> Number:
@@ -202,11 +237,9 @@ def constant_like(value: Value, number: Number) -> Value:
 def splat(value: Value, lanes: int) -> Value:
     """Return a vector with the scalar `value` in every lane."""
     type_ = Vector(element_of(value.type), lanes)
-    undefined = llvm.ir.Constant(type_.llvm_type(), llvm.ir.Undefined)
-    zero = llvm.ir.Constant(llvm.ir.IntType(32), 0)
-    first = value.emit.insert_element(undefined, value.ir, zero)
-    mask = llvm.ir.Constant(llvm.ir.VectorType(llvm.ir.IntType(32), lanes), [0] * lanes)
-    return Value(value.emit, value.emit.shuffle_vector(first, undefined, mask), type_)
+    undefined, emit = _undefined(type_), value.emit
+    first = emit.insert_element(undefined, value.ir, _constant(i32, "0"))
+    return Value(emit, emit.shuffle_vector(first, undefined, zeros(Vector(i32, lanes))), type_)
 
 
 def _matched(a: Value, b: Value | Number) -> tuple[Value, Value]:

@@ -154,6 +154,9 @@ class Scopes:
 
     def check(self, operand: Any) -> None:
         """Raise CompileError where `operand` may not be used here."""
+        made = self._made_in.get(id(operand))
+        if made is not None and made[0] in self._numbers:
+            return
         ir = llvm.ir
         if isinstance(operand, ir.Instruction):
             owner = operand.function
@@ -166,10 +169,9 @@ class Scopes:
                 f"a value of {owner.name!r} is used in {self.function.name!r}\n"
                 "pass it as an argument of the call"
             )
-        number, what = self._made_in.get(id(operand), (0, "function"))
-        if number not in self._numbers:
+        if made is not None:
             raise CompileError(
-                f"this value was made inside a {what} that has ended\n"
+                f"this value was made inside a {made[1]} that has ended\n"
                 "carry it: k.loop(…, carry=[…]) and turn.next; or keep it in a k.cell(…)"
             )
 

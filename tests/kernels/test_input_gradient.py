@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from kernels.conv_oracle import allowance, reference
 from kernels.operands import ArrayOperand, GuardedMemory, error_in_roundings
-from kernels.test_conv import allowance, reference
 
 from lamina.codegen import threads
 from lamina.kernels import launch

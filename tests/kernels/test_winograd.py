@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from kernels.conv_oracle import peak_sums, reference
 from kernels.operands import ArrayOperand, GuardedMemory, error_in_roundings
-from kernels.test_conv import peak_sums, reference
 
 from lamina.codegen import threads
 from lamina.errors import ArgumentError

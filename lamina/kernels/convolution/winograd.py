@@ -26,6 +26,7 @@ from lamina.kernels.convolution.winograd_kernel import (
     SLOT,
     Last,
     emit_winograd,
+    emit_winograd_weights,
     scratch_bytes,
     shapes,
     v_start,
@@ -133,9 +134,7 @@ class Winograd:
         s, chunks = self._shapes, self._weight_blocks
         flops = chunks * s.weight_block
         workers = workers_for(flops=flops, chunks=chunks)
-        entry = jit.kernel(
-            emit_winograd, self.problem.dtype, self.outputs, SUM, Last(), name="prepare"
-        )
+        entry = jit.kernel(emit_winograd_weights, self.problem.dtype, self.outputs)
         arguments = self._arguments(1, 1, target) | {"chunks": chunks}
         return Step(entry, _block(arguments), self._places(target), scratch_bytes(s, 1, 1), workers)
 

@@ -7,7 +7,6 @@ whose length only the number of channels decides, and tiles share no sum: the sa
 however the work is cut.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,7 +14,7 @@ from typing import NamedTuple
 
 from lamina.codegen.builder import Builder, Function, KernelModule
 from lamina.codegen.target import Target
-from lamina.codegen.types import Pointer, Type, i8, i64
+from lamina.codegen.types import Pointer, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.channel_lanes import (
     CHANNEL_BLOCK,
@@ -96,23 +95,70 @@ def scratch_bytes(s: Shapes, block_tiles: int, k_blocks: int) -> int:
 class _Stages:
     patch: Function
     input: Function
-    weights: Function
     multiply: dict[int, Function]
     output: Function
     write: Function
 
 
-class _Chunk:
+class _Arguments:
+    """Reads the arguments of a call."""
+
+    def __init__(self, k: Builder, s: Shapes, args: Value) -> None:
+        self.k = k
+        self.s = s
+        self.args = args
+
+    def get(self, name: str) -> Value:
+        return self.args[SLOT[name]]
+
+    def at(self, name: str) -> Value:
+        return self.k.pointer_at(self.get(name), self.s.scalar)
+
+
+class _Weights(_Arguments):
+    """Emits the transformation of weights."""
+
+    def __init__(
+        self, k: Builder, s: Shapes, transform: Function, args: Value, scratch: Value
+    ) -> None:
+        super().__init__(k, s, args)
+        self.transform = transform
+        self.spare = k.cast_pointer(scratch + Scratch.of(s).spare, s.scalar)
+
+    def run(self, number: Value) -> None:
+        """Transform block `number` of the weights: its group, its panel, its block of channels."""
+        k, s = self.k, self.s
+        panels = (self.get("outputs") + (s.panel - 1)) // s.panel
+        block, panel = number % self.get("k_blocks"), number // self.get("k_blocks") % panels
+        group = number // (panels * self.get("k_blocks"))
+        channel = block * self.get("k_block")
+        count = k.minimum(self.get("k_block"), self.get("channels") - channel)
+        u = self.at("u") + number * s.weight_block
+        self.write(group, panel * s.panel, channel, count, u)
+
+    def write(self, group: Value, output: Value, channel: Value, count: Value, u: Value) -> None:
+        """Write the transformed weights of a panel and a block of channels to `u`."""
+        w = self.at("w") + (
+            group * self.get("w_group")
+            + output * self.get("w_output")
+            + channel * self.get("w_channel")
+        )
+        strides = (self.get(f"w_{axis}") for axis in ("output", "channel", "row", "column"))
+        left = self.get("outputs") - output
+        self.k.call(self.transform, w, *strides, left, count, u, self.spare)
+
+
+class _Chunk(_Arguments):
     """Emits the work on one chunk."""
 
     def __init__(
-        self, k: Builder, s: Shapes, last: "Last", stages: _Stages, args: Value, scratch: Value
-    ) -> None:
-        self.k = k
-        self.s = s
+        self, k: Builder, s: Shapes, last: "Last", stages: _Stages, weights: _Weights, args: Value,
+        scratch: Value,
+    ) -> None:  # fmt: skip
+        super().__init__(k, s, args)
         self.last = last
         self.stages = stages
-        self.args = args
+        self.weights = weights
         parts = Scratch.of(s)
         self.patch, self.pixels, self.spare, self.u, self.m = (
             k.cast_pointer(scratch + start, s.scalar)
@@ -121,12 +167,6 @@ class _Chunk:
         self.v = k.cast_pointer(scratch + self.get("v_start"), s.scalar)
         self.v_pitch = self.get("block_tiles") * CHANNEL_BLOCK + SET_SKEW
         self.m_pitch = self.get("block_tiles") * s.panel + SET_SKEW
-
-    def get(self, name: str) -> Value:
-        return self.args[SLOT[name]]
-
-    def at(self, name: str) -> Value:
-        return self.k.pointer_at(self.get(name), self.s.scalar)
 
     def run(self, number: Value) -> None:
         """Work on chunk `number`: its group, its block of tiles, its output channels."""
@@ -144,17 +184,6 @@ class _Chunk:
                 self._multiply_block(panel.index, turn.index)
             for vector in range(self.s.registers.vectors):
                 self._write_results(panel.index, vector * self.s.lanes)
-
-    def prepare(self, number: Value) -> None:
-        """Transform block `number` of the weights: its group, its panel, its block of channels."""
-        k, s = self.k, self.s
-        panels = (self.get("outputs") + (s.panel - 1)) // s.panel
-        block, panel = number % self.get("k_blocks"), number // self.get("k_blocks") % panels
-        self.group = number // (panels * self.get("k_blocks"))
-        channel = block * self.get("k_block")
-        count = k.minimum(self.get("k_block"), self.get("channels") - channel)
-        u = self.at("u") + number * s.weight_block
-        self._transform_weights(panel * s.panel, channel, count, u)
 
     def _runs(self) -> AbstractContextManager[Run]:
         lines = (self.get("tile_rows"), self.get("tile_columns"))
@@ -191,24 +220,13 @@ class _Chunk:
         prepared = self.at("u") + number * s.weight_block
         u = k.select(is_prepared, prepared, self.u)
         with k.when(self.get("is_prepared").equals(0)):
-            self._transform_weights(output, channel, count, u)
+            self.weights.write(self.group, output, channel, count, u)
         v = self.v + block * s.points * self.v_pitch
         with k.loop(s.points) as place:
             self._multiply_place(
                 count, v + place.index * self.v_pitch, u + place.index * s.weight_pitch,
                 self.m + place.index * self.m_pitch, block,
             )  # fmt: skip
-
-    def _transform_weights(self, output: Value, channel: Value, count: Value, u: Value) -> None:
-        """Write the transformed weights of a panel and a block of channels to `u`."""
-        w = self.at("w") + (
-            self.group * self.get("w_group")
-            + output * self.get("w_output")
-            + channel * self.get("w_channel")
-        )
-        strides = (self.get(f"w_{axis}") for axis in ("output", "channel", "row", "column"))
-        left = self.get("outputs") - output
-        self.k.call(self.stages.weights, w, *strides, left, count, u, self.spare)
 
     def _multiply_place(self, count: Value, v: Value, u: Value, m: Value, adds: Value) -> None:
         """Multiply at one place, a group of tiles after the other."""
@@ -253,33 +271,40 @@ class Last(NamedTuple):
 def emit_winograd(
     module: KernelModule, dtype: str, outputs: int, after: Expression, last: Last
 ) -> None:
-    """Define `run(arguments, scratch)`, which claims chunks and computes them, `after` saying what
-    becomes of a sum and its bias, and `prepare`, which claims blocks of weights and transforms them
-    to where `u` points.
+    """Define `run(arguments, scratch)`, which claims chunks and computes them; `after` says what
+    becomes of a sum and its bias.
     """
     s = shapes(module.target, dtype, outputs)
     stages = _Stages(
         patch=emit_patch(module, s.registers, s.lanes, is_last=last.x),
         input=emit_input(module, s, CHANNEL_BLOCK),
-        weights=emit_weights(module, s),
         multiply=emit_multiplications(module, s.registers, row_pitch=CHANNEL_BLOCK, step=1),
         output=emit_output(module, s, after),
         write=emit_write(module, s.registers, s.lanes, is_last=last.out),
     )
-    _emit_entry(module, "run", _Chunk.run, s, last, stages)
-    _emit_entry(module, "prepare", _Chunk.prepare, s, last, stages)
-
-
-def _emit_entry(
-    module: KernelModule,
-    name: str,
-    work: Callable[[_Chunk, Value], None],
-    s: Shapes,
-    last: Last,
-    stages: _Stages,
-) -> None:
-    parameters: dict[str, Type] = {"args": Pointer(i64), "scratch": Pointer(i8)}
-    with module.function(name, parameters) as (k, args, scratch):
-        chunk = _Chunk(k, s, last, stages, args, scratch)
+    transform = emit_weights(module, s)
+    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
+        k,
+        args,
+        scratch,
+    ):
+        weights = _Weights(k, s, transform, args, scratch)
+        chunk = _Chunk(k, s, last, stages, weights, args, scratch)
         with k.claimed(args, chunk.get("chunks")) as number:
-            work(chunk, number)
+            chunk.run(number)
+
+
+def emit_winograd_weights(module: KernelModule, dtype: str, outputs: int) -> None:
+    """Define `run(arguments, scratch)`, which claims blocks of weights and transforms them to where
+    `u` points.
+    """
+    s = shapes(module.target, dtype, outputs)
+    transform = emit_weights(module, s)
+    with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as (
+        k,
+        args,
+        scratch,
+    ):
+        weights = _Weights(k, s, transform, args, scratch)
+        with k.claimed(args, weights.get("chunks")) as number:
+            weights.run(number)

@@ -256,8 +256,9 @@ class Chunks:
             )  # fmt: skip
 
     def _sum_and_finish(self, first: Value, tile: Value, b: Value, pitch: Value) -> None:
-        """Add up and go on with the sums: in the registers or, at the edges of the output and where
-        sums and results are of two dtypes, in a place of this thread's own, after the last block.
+        """Add up and go on with the sums: in the registers if the tile is whole or, at the edges of
+        the output and where sums and results are of two dtypes, in a place of this thread's own,
+        after the last block.
         """
         k = self.k
         row, rows = self._tile_rows(tile)
@@ -270,7 +271,7 @@ class Chunks:
         ending, is_due = self._ending(row), self.is_last
         if ends_in_registers(self.recipe):
             fits = k.both(self.tables[1][0] >= self.width, self.valid.equals(self.width))
-            fits = k.both(fits, rows.equals(self.parts.compiled_height(k, rows)))
+            fits = k.both(fits, rows.equals(self.tile.rows))
             c = k.select(fits, out + self.tables[0][0], c)
             c_pitch = k.select(fits, out_row, c_pitch)
             ends = k.select(k.both(fits, self.is_last), k.integer(1), k.integer(0))
@@ -302,20 +303,21 @@ class Chunks:
         height = self.parts.compiled_height(k, rows)
         loose = k.both(self.get("a_in_place").equals(1), rows.equals(height))
         a = k.select(loose, self._in_place(row), self._packed(first, tile))
-        given = (self.units, a, self.get("a_row"), b, pitch, c, c_pitch, adds, *ending)
+        given = (self.units, a, self.get("a_row"), b, pitch, c, c_pitch, adds)
         with k.either(loose) as branches:
             for branch, packed in zip(branches, (False, True), strict=True):
                 with branch:
-                    self._run_micro(self.parts.micro[packed], height, given)
+                    self._run_micro(self.parts.micro[packed], height, given, ending)
 
     def _run_micro(
-        self, functions: dict[int, Function], height: Value, given: tuple[Value, ...]
-    ) -> None:
-        """Call the function of `height`: nearly always that of whole tiles."""
+        self, functions: dict[int, Function], height: Value, given: tuple[Value, ...],
+        ending: tuple[Value, ...],
+    ) -> None:  # fmt: skip
+        """Call the function of `height`: nearly always that of whole tiles, which can end."""
         k, full = self.k, self.tile.rows
         with k.either(height.equals(full)) as (whole, lower):
             with whole:
-                k.call(functions[full], *given)
+                k.call(functions[full], *given, *ending)
             with lower:
                 for number, function in functions.items():
                     if number < full:

@@ -135,9 +135,9 @@ def emit_micro(
 
     `count` is of units. `a` has `height` units for each where it is packed; else rows, `a_row`
     apart, whose units lie side by side. `b` has a row of `vectors` registers for each, `b_pitch`
-    units apart; `adds` is 1 where the sums are added to C and 0 where they replace it. Where a
-    product ends in registers, `ends` and the further operands of the epilogue come last: 1 where
-    the sums are complete.
+    units apart; `adds` is 1 where the sums are added to C and 0 where they replace it. Where whole
+    tiles end in registers, theirs has `ends`, 1 where the sums are complete, and the further
+    operands of the epilogue behind these.
     """
     arithmetic = arithmetic_of(recipe)
     unit = Pointer(arithmetic.unit)
@@ -145,7 +145,7 @@ def emit_micro(
         "count": i64, "a": unit, "a_row": i64, "b": unit, "b_pitch": i64,
         "c": Pointer(arithmetic.total), "c_pitch": i64, "adds": i64,
     }  # fmt: skip
-    ends_here = ends_in_registers(recipe)
+    ends_here = height == tile.rows and ends_in_registers(recipe)
     if ends_here:
         parameters |= {"ends": i64, **further_parameters(recipe)}
     last = tile.vectors * module.target.lanes(arithmetic.total) - 1
