@@ -193,15 +193,7 @@ def _constant(type_: Type, text: str) -> Any:
     )  # fmt: skip
     if not isinstance(type_, Vector):
         return llvm.ir.Constant(type_.llvm_type(), number)
-    if text in ("0", "0.0"):
-        return zeros(type_)
     return llvm.ir.Constant(type_.llvm_type(), [number] * type_.lanes)
-
-
-@lru_cache(maxsize=_CONSTANTS_KEPT)
-def zeros(type_: Vector) -> Any:
-    """Return LLVM's constant of a vector of zeros, which is one word of its text."""
-    return llvm.ir.Constant(type_.llvm_type(), None)
 
 
 @lru_cache(maxsize=_CONSTANTS_KEPT)
@@ -239,7 +231,8 @@ def splat(value: Value, lanes: int) -> Value:
     type_ = Vector(element_of(value.type), lanes)
     undefined, emit = _undefined(type_), value.emit
     first = emit.insert_element(undefined, value.ir, _constant(i32, "0"))
-    return Value(emit, emit.shuffle_vector(first, undefined, zeros(Vector(i32, lanes))), type_)
+    every = _constant(Vector(i32, lanes), "0")
+    return Value(emit, emit.shuffle_vector(first, undefined, every), type_)
 
 
 def _matched(a: Value, b: Value | Number) -> tuple[Value, Value]:
