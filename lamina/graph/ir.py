@@ -149,20 +149,23 @@ class Graph:
         return replace(self, captured={**self.captured, **more})
 
 
-def verify(graph: Graph) -> None:
-    """Raise GraphError unless each value is made once, before it is read, as its op infers it."""
+def verify(graph: Graph, sound: set[Node] | None = None) -> None:
+    """Raise GraphError unless each value is made once, before it is read, as its op infers it.
+
+    Nodes in `sound` are known to be as their ops infer; those that are found so are added to it.
+    """
+    sound = set() if sound is None else sound
     known: set[Value] = set()
     for value in (*graph.inputs, *graph.captured):
         _require(value not in known, "an input or captured value stands twice")
         known.add(value)
-    for place, node in enumerate(graph.nodes):
-        where = f"node {place}, {node.op.name},"
-        _require(all(x in known for x in node.inputs), f"{where} reads a value not made before it")
-        expected = node.op.infer(*(x.spec for x in node.inputs))
-        specs = (expected,) if isinstance(expected, Spec) else tuple(expected)
-        found = tuple(x.spec for x in node.outputs)
-        _require(specs == found, f"{where} gives {specs}; its outputs are said to be {found}")
-        _require(not known & {*node.outputs}, f"{where} makes a value that exists already")
+    for node in graph.nodes:
+        name = node.op.name
+        _require(known.issuperset(node.inputs), "a node reads a value not made before it", name)
+        _require(known.isdisjoint(node.outputs), "a node makes a value that exists already", name)
+        if node not in sound:
+            _infers(node)
+            sound.add(node)
         known.update(node.outputs)
     _require(all(x in known for x in graph.results), "a result is not made by any node")
     for write in graph.writes:
@@ -170,6 +173,18 @@ def verify(graph: Graph) -> None:
         _require(write.target.spec == write.value.spec, "a write changes a shape or dtype")
 
 
-def _require(condition: bool, message: str) -> None:
+def _infers(node: Node) -> None:
+    """Raise GraphError where the outputs of a node are not what its op infers."""
+    expected = node.op.infer(*(x.spec for x in node.inputs))
+    specs = (expected,) if isinstance(expected, Spec) else tuple(expected)
+    found = tuple(x.spec for x in node.outputs)
+    if specs != found:
+        _require(
+            False, f"a node gives {specs}, and its outputs are said to be {found}", node.op.name
+        )
+
+
+def _require(condition: bool, message: str, name: str = "") -> None:
     if not condition:
-        raise GraphError(f"the graph is broken: {message}; a pass has left it so")
+        where = f" ({name})" if name else ""
+        raise GraphError(f"the graph is broken: {message}{where}; a pass has left it so")
