@@ -77,7 +77,7 @@ class Compiled:
         except Unready:
             return self.function(*args, **kwargs)
         if self._last is not None and self._last is not ready:
-            self._last.program.release()
+            self._last.release()
         self._last = ready
         return ready.run(tensors)
 

@@ -13,6 +13,7 @@ from lamina.errors import AnomalyError, GuardError
 from lamina.graph.bind import bind
 from lamina.graph.captured import Captured
 from lamina.graph.constants import Shared
+from lamina.graph.lending import Lending
 from lamina.graph.program import Program
 from lamina.graph.trees import Leaf, flatten, unflatten
 from lamina.memory import Array, allocate
@@ -48,6 +49,7 @@ class Ready:
         targets = [captured.graph.captured[write.target] for write in captured.graph.writes]
         self._written = tuple({id(t.storage): t.storage for t in targets}.values())
         self._results = [(a.storage.nbytes, a.layout, a.dtype) for a in self.program.outputs]
+        self._lending = Lending(self._results)
         self._returns_one = captured.structure == Leaf(0) and len(self.program.outputs) == 1
 
     def _bound(self) -> Program:
@@ -89,13 +91,17 @@ class Ready:
 
     def run(self, tensors: Sequence[Tensor]) -> Any:
         """Return what the function returns for `tensors`."""
-        outputs = [
-            Array(allocate(nbytes), layout, dtype) for nbytes, layout, dtype in self._results
-        ]
+        outputs = self._lending.take()
         self._run(tensors, outputs)
+        self._lending.give(outputs)
         if self._returns_one:
             return wrap(outputs[0])
         return self._result([wrap(array) for array in outputs])
+
+    def release(self) -> None:
+        """Give memory back that runs would use again."""
+        self._lending.release()
+        self.program.release()
 
     def run_into(self, out: Any, tensors: Sequence[Tensor]) -> Any:
         """Write what the function returns to the tensors of `out`, and return `out`."""

@@ -81,6 +81,10 @@ class Array:
             self._numpy = np.ndarray(shape, dtype, self.storage.buffer, offset * size, steps)
         return self._numpy
 
+    def let_go_of_view(self) -> None:
+        """Drop numpy's view of the memory, if there is one; who holds it keeps it."""
+        self._numpy = None
+
     def with_layout(self, layout: Layout) -> "Array":
         """Return the same storage seen through another layout."""
         return Array(self.storage, layout, self.dtype)

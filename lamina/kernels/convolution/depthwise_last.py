@@ -100,32 +100,48 @@ class TapRow:
             (start + self.padded * tap).load(0, lanes=lanes.count)
             for tap in range(len(self.taps.places))
         ]
-        bias = lanes.load(self.bias + first) if reads(self.after, BIAS) else None
+        bias = lanes.load(self.bias + first) if reads(self.after, BIAS) else k.zeros(scalar)
+        # A row that is not there is a register of zeros, read again and again.
+        lines = [
+            (
+                k.select(inside, line + first, self.zeros),
+                k.select(inside, self.x_column, k.integer(0)),
+            )
+            for inside, line in self.rows
+        ]
         low, high, end = self.low, self.high, self.out_width
         for begin, stop, is_inside in ((0, low, False), (low, high, True), (high, end, False)):
-            with k.loop(stop, start=begin) as turn:
+            across = self.taps.stride[1]
+            carry = [line + step * (across * begin) for line, step in lines]
+            with k.loop(stop, start=begin, carry=carry) as turn:
+                pixels = [(p, step) for p, (_, step) in zip(turn.carried, lines, strict=True)]
+                places = self._places(k, turn.index, pixels, is_inside=is_inside)
                 total = k.zeros(scalar)
-                for weight, (row, column) in zip(weights, self.taps.places, strict=True):
-                    place = self._place(k, turn.index, row, column, first, is_inside=is_inside)
+                for weight, place in zip(weights, places, strict=True):
                     total = k.fma(weight, lanes.load(place), total)
                 there = turn.index * self.out_column + first
-                inputs = [total, total if bias is None else bias]
+                inputs = [total, bias]
                 if reads(self.after, RESIDUAL):
                     inputs.append(lanes.load(self.residual + there))
                 lanes.store(self.out + there, emit(k, self.after, inputs))
+                turn.next = [pixel + step * across for pixel, step in pixels]
 
-    def _place(
-        self, k: Builder, place: Value, row: int, column: int, first: Value, *, is_inside: bool
-    ) -> Value:
-        """Return where a tap of output column `place` reads the channels from `first` on."""
-        inside, line = self.rows[row]
-        across = place * self.taps.stride[1] + column * self.taps.dilation[1]
-        here = line + (across * self.x_column + first)
+    def _places(
+        self, k: Builder, place: Value, pixels: list[tuple[Value, Value]], *, is_inside: bool
+    ) -> list[Value]:
+        """Return where each tap of output column `place` reads; `pixels` has for each row of taps
+        where its first one reads, and the step to the next pixel.
+        """
+        steps = [tap * self.taps.dilation[1] for tap in range(self.taps.size[1])]
+        found = [pixel + step * count for pixel, step in pixels for count in steps]
         if is_inside:
-            return k.select(inside, here, self.zeros)
-        source = across - self.left
-        is_there = k.both(inside, k.both(source > -1, source < self.width))
-        return k.select(is_there, here, self.zeros)
+            return found
+        columns = [place * self.taps.stride[1] + (count - self.left) for count in steps]
+        there = [k.both(column > -1, column < self.width) for column in columns]
+        return [
+            k.select(there[number % len(there)], here, self.zeros)
+            for number, here in enumerate(found)
+        ]
 
 
 def _row(
