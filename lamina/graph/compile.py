@@ -223,7 +223,8 @@ def compile(
     runs once on tensors without values. Derivatives, clipping, optimiser steps, dropout and
     running statistics become part of the program; other Python code runs that once alone. Tensors
     from outside are read and written where they are. Results have the bits of the function itself,
-    but for batch norms folded into weights, and norms and attention that were written out by hand.
+    but for batch norms folded into weights, norms and attention that were written out by hand, and
+    images laid out with their channels last, of which another way to convolve may be the best.
 
     `dynamic` declares sizes that differ from call to call, `{"x": {0: Dim("batch", max=64)}}`: each
     is planned when it comes, without compiling machine code again, and GuardError is raised for
