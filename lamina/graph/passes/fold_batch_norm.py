@@ -1,5 +1,6 @@
 """Batch norms of inference, made part of the weights before them."""
 
+from math import prod
 from typing import NamedTuple, final
 
 from lamina.graph.constants import Constants, Shared
@@ -67,14 +68,13 @@ class _Finder:
 
     def _with_bias(self, node: Node) -> tuple[Node | None, Value | None]:
         """Return what makes the one operand of a sum, and the other, a number for each channel."""
+        out = node.output
+        channels, spatial = out.shape[1], len(out.shape) - 2
         for total, bias in (node.inputs, node.inputs[::-1]):
             conv = self._made_for(node, total)
-            axes = len(node.output.shape)
-            channels = (node.output.shape[1], *(1,) * (axes - 2))
-            shape = bias.shape[1:] if bias.shape[:1] == (1,) and len(bias.shape) == axes else (
-                bias.shape
-            )  # fmt: skip
-            if conv is not None and shape == channels and self._are_known(bias):
+            is_bias = bias.shape[-spatial - 1 :] == (channels, *(1,) * spatial)
+            fits = is_bias and prod(bias.shape) == channels and total.spec == out.spec
+            if conv is not None and fits and bias.dtype is out.dtype and self._are_known(bias):
                 return conv, bias
         return None, None
 
