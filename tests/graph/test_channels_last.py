@@ -65,6 +65,20 @@ class Gated(nn.Module):
         return x * self.excite(self.squeeze(mean).relu()).sigmoid()
 
 
+class Branches(nn.Module):
+    """Ways of several sizes side by side, joined along the channels and along the columns."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.one, self.three = nn.Conv2d(channels, 9, 1), nn.Conv2d(channels, 20, 3, padding=1)
+        self.scale = nn.Parameter(lamina.randn(9, 1, 1))
+
+    def forward(self, x):
+        one = (self.one(x) * self.scale).tanh()
+        both = lamina.cat([one, self.three(x).relu(), nn.functional.max_pool2d(x, 3, 1, 1)], 1)
+        return lamina.cat([both, both.flip(-1)], -1)
+
+
 NETWORKS = {
     "bottleneck": lambda: trained(
         *(nn.Conv2d(3, 24, 7, 2, 3), nn.BatchNorm2d(24), nn.ReLU(), nn.MaxPool2d(3, 2, 1)),
@@ -75,6 +89,10 @@ NETWORKS = {
         *(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU6(), Inverted(16, 16, 8, expands=False)),
         *(Inverted(8, 40, 20, stride=2), Inverted(20, 33, 20), Gated(20)),
         *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(20, 5)),
+    ),
+    "branches": lambda: trained(
+        *(nn.Conv2d(3, 16, 3), nn.ReLU(), Branches(16), nn.Conv2d(45, 24, 1), Branches(24)),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(53, 5)),
     ),
     "images as results": lambda: trained(
         nn.Conv2d(3, 20, 3, padding=1), nn.ELU(), nn.Conv2d(20, 3, 1), nn.Softmax2d()

@@ -12,8 +12,8 @@ from lamina.ops.layers.convolution_then import ConvThen
 from lamina.ops.layers.windows import AvgPool, MaxPool, Window
 from lamina.ops.pointwise import Pointwise
 from lamina.ops.registry import Op
-from lamina.ops.shapes.copying import copy
-from lamina.ops.shapes.movement import Permute
+from lamina.ops.shapes.copying import Concat, copy
+from lamina.ops.shapes.movement import Permute, Reshape
 
 _DTYPES = ("float32", "float64")
 # An image of fewer channels is read plane by plane.
@@ -21,8 +21,8 @@ _FEW_CHANNELS = 8
 
 
 def channels_last(graph: Graph) -> Graph:
-    """Let convolutions with constant weights, and pools and elementwise ops between them, work on
-    images whose channels lie side by side.
+    """Let convolutions with constant weights, and what is elementwise, pools or joins between them,
+    work on images whose channels lie side by side.
 
         %1 = conv_then[…](%x, %w)           %1 = conv_then[…, out_last](%x, %w)
         %2 = max_pool[…](%1)           ⇒    %2 = max_pool[…](%1)
@@ -76,17 +76,20 @@ class _Rewriter:
         elif isinstance(node.op, MaxPool | AvgPool) and node.inputs[0] in self._last:
             self._pool(node, node.op)
         elif isinstance(node.op, Pointwise) and self._meets_images(node):
-            self._anew(node, node.op, [self._seen_last(x) for x in node.inputs])
+            axes = len(node.output.shape)
+            self._anew(node, node.op, [self._seen_last(x, axes) for x in node.inputs])
+        elif isinstance(node.op, Concat) and any(x in self._last for x in node.inputs):
+            self._joined(node, node.op)
         else:
             self.nodes.append(node)
 
     def _convolution(self, node: Node) -> None:
         op, (x, w, *further) = as_then(node), node.inputs
         if x not in self._last and x.shape[1] >= _FEW_CHANNELS:
-            self._last[x] = self._made(copy, self._seen_last(x))
+            self._last[x] = self._made(copy, self._seen_last(x, len(x.shape)))
         is_last = x in self._last
         if op.has_residual:
-            further[-1] = self._seen_last(further[-1])
+            further[-1] = self._seen_last(further[-1], len(x.shape))
         inputs = [self._last.get(x, x), w, *further]
         self._anew(node, replace(op, x_last=is_last, out_last=True), inputs)
 
@@ -106,13 +109,18 @@ class _Rewriter:
             over = replace(op, windows=windows, spatial=(*op.spatial, channels))
         self._anew(node, over, [self._last[x]])
 
+    def _joined(self, node: Node, op: Concat) -> None:
+        """Add what joins images end to end, along the place where that axis is now."""
+        last = len(node.output.shape) - 1
+        axis = {0: 0, 1: last}.get(op.axis, op.axis - 1)
+        self._anew(node, Concat(axis), [self._seen_last(x, last + 1) for x in node.inputs])
+
     def _meets_images(self, node: Node) -> bool:
-        """Return whether an elementwise op reads images whose channels are last, and else what can
-        be seen so.
+        """Return whether an elementwise op reads images whose channels are last, and no more axes
+        than those have.
         """
         axes = len(node.output.shape)
-        fits = all(len(x.shape) in (0, axes) for x in node.inputs)
-        return fits and any(x in self._last for x in node.inputs)
+        return any(x in self._last and len(x.shape) == axes for x in node.inputs)
 
     def _anew(self, node: Node, op: Op, inputs: list[Value]) -> None:
         """Add a node whose output has channels last, and a view of that in the usual order."""
@@ -121,11 +129,15 @@ class _Rewriter:
         self._last[node.output] = made
         self.nodes.append(Node(Permute((0, axes - 1, *range(1, axes - 1))), (made,), node.outputs))
 
-    def _seen_last(self, x: Value) -> Value:
-        """Return a value with its channels last: a view, where it does not lie so."""
+    def _seen_last(self, x: Value, axes: int) -> Value:
+        """Return a value of up to so many axes with its channels last: a view, where it does not
+        lie so.
+        """
         if x in self._last or not x.shape:
             return self._last.get(x, x)
-        return self._made(Permute((0, *range(2, len(x.shape)), 1)), x)
+        if len(x.shape) < axes:
+            x = self._made(Reshape((*(1,) * (axes - len(x.shape)), *x.shape)), x)
+        return self._made(Permute((0, *range(2, axes), 1)), x)
 
     def _made(self, op: Op, *inputs: Value) -> Value:
         node = Node.of(op, *inputs)
