@@ -144,6 +144,21 @@ def test_nothing_is_turned_between_convolutions():
     assert to_text(found).count("permute[axes=(0, ") == 1
 
 
+def test_images_of_one_channel_join_as_residuals():
+    class Added(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wide, self.narrow = nn.Conv2d(1, 16, 1), nn.Conv2d(16, 1, 3, padding=1)
+
+        def forward(self, x):
+            return self.narrow(self.wide(x).relu()) + x
+
+    model, x = trained(Added()), images(2)[:, :1]
+    graph = captured(model, x)
+    want = values(graph, x)
+    assert np.abs(values(last_alone(graph), x) - want).max() <= 1e-5 * np.abs(want).max()
+
+
 def test_what_gains_nothing_stays_as_it_is():
     model = trained(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
     graph = fuse_convolutions(captured(model, images(1)))
@@ -179,6 +194,20 @@ def test_chains_have_the_same_bits(always_chained, batch):
     assert to_text(parse(to_text(found))) == to_text(found)
     ahead = prepare_filters(before)
     assert (values(found, x) == values(ahead, x)).all()
+
+
+def test_a_convolution_is_part_of_one_chain_alone(always_chained):
+    """What narrows the first could widen the second."""
+    model = trained(
+        *(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3, padding=1, groups=16), nn.Conv2d(16, 24, 1)),
+        *(nn.ReLU(), nn.Conv2d(24, 24, 3, padding=1, groups=24), nn.Conv2d(24, 8, 1)),
+    )
+    x = images(2, 40)
+    before = last_alone(captured(model, x))
+    found = remove_dead_code(chain_convolutions(before))
+    verify(found)
+    assert to_text(found).count("conv_chain") == 2
+    assert (values(found, x) == values(before, x)).all()
 
 
 def test_small_images_are_not_chained():

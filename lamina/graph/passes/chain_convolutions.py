@@ -21,12 +21,14 @@ def chain_convolutions(graph: Graph) -> Graph:
     """
     finder = _Finder(graph)
     made: dict[Node, list[Node]] = {}
-    gone: set[Node] = set()
+    # A node that narrows one chain may widen the next: it is part of the first.
+    taken: set[Node] = set()
     for node in graph.nodes:
-        nodes = finder.chain(node)
+        nodes = finder.chain(node, taken)
         if nodes is not None:
             made[nodes[-1]] = _chained(nodes)
-            gone.update(nodes[:-1])
+            taken.update(nodes)
+    gone = taken - made.keys()
     return graph.with_nodes(
         new for node in graph.nodes if node not in gone for new in made.get(node, [node])
     )
@@ -39,8 +41,10 @@ class _Finder:
         self._producers, self._readers = graph.producers(), graph.readers()
         self._results = set(graph.results)
 
-    def chain(self, node: Node) -> list[Node] | None:
-        """Return the nodes of the chain in which `node` is depthwise, if that is one that pays."""
+    def chain(self, node: Node, taken: set[Node]) -> list[Node] | None:
+        """Return the nodes of the chain in which `node` is depthwise, if that is one that pays and
+        none of them is `taken`.
+        """
         if not self._is_depthwise(node):
             return None
         after = self._reader(node)
@@ -48,9 +52,8 @@ class _Finder:
             return None
         nodes = [node, after]
         before = self._producers.get(node.inputs[0])
-        if before is not None and self._reader(before) is node and self._is_pointwise(before):
-            assert isinstance(before.op, ConvThen)
-            nodes = nodes if before.op.has_residual else [before, *nodes]
+        if before is not None and before not in taken and self._reader(before) is node:
+            nodes = [before, *nodes] if self._widens(before) else nodes
         inputs = [x.spec for n in nodes for x in n.inputs[1:]]
         return nodes if chain_of(_ops(nodes), nodes[0].inputs[0].spec, inputs).pays else None
 
@@ -74,6 +77,11 @@ class _Finder:
         assert isinstance(node.op, ConvThen)
         conv, w = node.op.conv, node.inputs[1]
         return not node.op.has_residual and 1 < conv.groups == w.shape[0] and w.shape[1] == 1
+
+    def _widens(self, node: Node) -> bool:
+        """Return whether a node can be the first of a chain."""
+        is_plain = isinstance(node.op, ConvThen) and not node.op.has_residual
+        return is_plain and self._is_pointwise(node)
 
     def _is_pointwise(self, node: Node) -> bool:
         if not self._is_plain(node):

@@ -105,7 +105,7 @@ class ConvThen(Op):
             prepared=prepared,
         )
         bias = left.pop(0) if self.has_bias else None
-        residual = left.pop(0) if self.has_residual else None
+        residual = _as_laid(left.pop(0), out) if self.has_residual else None
         if self.x_last:
             given = _channels_second(given)
         if self.out_last:
@@ -121,6 +121,13 @@ def channels_last(shape: Shape) -> Shape:
 
 def _first(shape: Shape) -> Shape:
     return (shape[0], shape[-1], *shape[1:-1])
+
+
+def _as_laid(array: Array, like: Array) -> Array:
+    """Return an array in C order with the steps of another one: those of axes of one place are
+    nobody's business.
+    """
+    return array.with_layout(array.layout._replace(strides=like.layout.strides))
 
 
 def _channels_second(array: Array) -> Array:
