@@ -42,9 +42,9 @@ REFERENCE = "the reference"
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5])
 
 
-# Their order is the kernel's own; tests/graph/test_passes.py holds those who read it to the bits of
+# Their order is the kernel's own; the tests of passes hold those who read it to the bits of
 # those who read the operand itself.
-LAID_OUT_FOR_KERNELS = {"pack_right", "prepare_filters"}
+LAID_OUT_FOR_KERNELS = {"pack_right", "prepare_chain", "prepare_filters"}
 
 
 def test_every_op_has_a_case() -> None:
