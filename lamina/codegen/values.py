@@ -188,12 +188,10 @@ def constant(emit: Any, type_: Type, number: Number) -> Value:
 @lru_cache(maxsize=_CONSTANTS_KEPT)
 def _constant(type_: Type, text: str) -> Any:
     """Return LLVM's constant of the number that a text says: 0.0 and −0.0 are two of them."""
-    number = float(text) if element_of(type_).is_float and not element_of(type_).is_half else (
-        int(text)
-    )  # fmt: skip
-    if not isinstance(type_, Vector):
-        return llvm.ir.Constant(type_.llvm_type(), number)
-    return llvm.ir.Constant(type_.llvm_type(), [number] * type_.lanes)
+    scalar = element_of(type_)
+    number = float(text) if scalar.is_float and not scalar.is_half else int(text)
+    content = [number] * type_.lanes if isinstance(type_, Vector) else number
+    return llvm.ir.Constant(type_.llvm_type(), content)
 
 
 @lru_cache(maxsize=_CONSTANTS_KEPT)

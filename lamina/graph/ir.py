@@ -179,12 +179,14 @@ def _infers(node: Node) -> None:
     specs = (expected,) if isinstance(expected, Spec) else tuple(expected)
     found = tuple(x.spec for x in node.outputs)
     if specs != found:
-        _require(
-            False, f"a node gives {specs}, and its outputs are said to be {found}", node.op.name
-        )
+        raise _broken(f"a node gives {specs}, and its outputs are said to be {found}", node.op.name)
 
 
 def _require(condition: bool, message: str, name: str = "") -> None:
     if not condition:
-        where = f" ({name})" if name else ""
-        raise GraphError(f"the graph is broken: {message}{where}; a pass has left it so")
+        raise _broken(message, name)
+
+
+def _broken(message: str, name: str) -> GraphError:
+    where = f" ({name})" if name else ""
+    return GraphError(f"the graph is broken: {message}{where}; a pass has left it so")

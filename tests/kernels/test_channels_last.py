@@ -88,6 +88,27 @@ def test_same_bits_for_any_threads_batch_and_place(team, each_target, layer):
                 assert (found == out[part]).all(), (strategy, count)
 
 
+def with_room(images, value):
+    """The same images in memory that has room before, between and behind pixels and images."""
+    count, channels, *sizes = images.shape
+    room = np.full((2 * count, *sizes, channels + 5), value, images.dtype)
+    part = seen_first(room[::2, ..., 2 : channels + 2])
+    part[...] = images
+    return room, part
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_room_between_pixels_and_images_stays_as_it_is(each_target, layer):
+    for x_last in (True, False):
+        out, x, w, o = operands_of(layer, 3, x_last=x_last)
+        room, part = with_room(out, 7.0)
+        if x_last:
+            _, x = with_room(x, np.nan)
+        check(x, w, part, o["stride"], o["padding"], (1, 1), (1, 1), o["groups"])
+        part[...] = 7.0
+        assert (room == 7.0).all()
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_nothing_outside_is_touched(each_target, layer):
     for x_last in (True, False):

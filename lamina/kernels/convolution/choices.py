@@ -10,7 +10,7 @@ import hashlib
 from lamina.codegen.cache import DiskCache
 from lamina.codegen.target import host_target
 from lamina.config import settings
-from lamina.kernels.convolution.problem import Problem
+from lamina.kernels.convolution.problem import Problem, is_channels_last
 
 _CAP_BYTES = 1 << 20
 
@@ -45,6 +45,7 @@ def _store() -> DiskCache:
 def _key(p: Problem) -> str:
     sample = p.of_one_sample()
     shapes = (sample.out.shape, sample.x.shape, sample.w.shape)
+    lasts = tuple(map(is_channels_last, (sample.out, sample.x)))
     options = (p.stride, p.padding, p.dilation, p.spread, p.groups, p.batch_groups)
-    text = repr((host_target().name, p.dtype, shapes, options))
+    text = repr((host_target().name, p.dtype, shapes, lasts, options))
     return hashlib.sha256(text.encode()).hexdigest()[:40]

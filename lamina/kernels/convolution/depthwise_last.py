@@ -17,9 +17,9 @@ from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, element_of, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.pixel_tiles import Lanes
-from lamina.kernels.convolution.problem import Problem
+from lamina.kernels.convolution.problem import Problem, is_channels_last
 from lamina.kernels.convolution.results import BIAS, RESIDUAL, SUM, reads
-from lamina.kernels.convolution.strategy import Prepared, Strategy, is_channels_last
+from lamina.kernels.convolution.strategy import Prepared, Strategy
 from lamina.kernels.expression import Expression, emit
 from lamina.kernels.launch import OUT, WORKSPACE, Place, Plan, Step, argument_block, workers_for
 from lamina.kernels.operand import Shape

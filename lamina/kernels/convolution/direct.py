@@ -2,18 +2,18 @@
 it lies or a padded copy of it.
 """
 
+from collections.abc import Callable
 from math import prod
 
 from lamina.codegen.target import host_target
 from lamina.kernels.convolution.channel_blocks import blocked_copy, plane_size
 from lamina.kernels.convolution.filters import filter_bytes, packed_filters
-from lamina.kernels.convolution.padded import Padding, copy_cost, padded
-from lamina.kernels.convolution.problem import Problem, images, sum_axes
+from lamina.kernels.convolution.padded import Padding, copy_cost, padded, padded_pixels
+from lamina.kernels.convolution.problem import Problem, images, is_channels_last, sum_axes
 from lamina.kernels.convolution.results import SUM
 from lamina.kernels.convolution.strategy import (
     Prepared,
     Strategy,
-    is_channels_last,
     layout_cost,
     weights_cost,
 )
@@ -132,22 +132,26 @@ def _band(p: Problem, pixels: int, tiling: Tiling) -> int:
     return band_of(pixels, prod(p.taps), p.channels * p.x.itemsize, tiling)
 
 
-def _as_it_lies(p: Problem) -> Plan:
-    """Return the plan that computes `p` channel by channel from x, or copies with zeros around."""
+def _as_it_lies(
+    p: Problem, block: int, copied: Callable[[View, Padding, str, int], tuple[Step, View, int]]
+) -> Plan:
+    """Return the plan that computes `p` from x, of which `block` channels lie side by side, or from
+    copies with zeros around.
+    """
     if p.is_inside:
-        packing, w, start = _weights(p, 1, p.out.shape[0])
+        packing, w, start = _weights(p, block, p.out.shape[0])
         x = p.x.moved(-sum(a * b for a, b in zip(p.padding, p.x.strides[2:], strict=True)))
-        step = _compute(p, x, 1, w, group=p.channels * x.strides[1])
+        step = _compute(p, x, block, w, group=p.channels * x.strides[1])
         return Plan((*packing, step), start)
     image_bytes = p.x.shape[1] * prod(p.extent) * p.x.itemsize
     together = min(p.out.shape[0], max(1, _COPY_BYTES // image_bytes))
-    packing, w, start = _weights(p, 1, together)
+    packing, w, start = _weights(p, block, together)
     steps: list[Step] = packing
     most = 0
     for first in range(0, p.out.shape[0], together):
         [part] = images(p, first, min(together, p.out.shape[0] - first))
-        copying, x, size = padded(part.x, Padding(p.padding, p.spread, p.extent), p.dtype, start)
-        steps += [copying, _compute(part, x, 1, w, group=p.channels * x.strides[1])]
+        copying, x, size = copied(part.x, Padding(p.padding, p.spread, p.extent), p.dtype, start)
+        steps += [copying, _compute(part, x, block, w, group=p.channels * x.strides[1])]
         most = max(most, size)
     return Plan(tuple(steps), start + most)
 
@@ -160,31 +164,6 @@ def _last_block(p: Problem) -> int:
 def _applies_last(p: Problem) -> bool:
     rows_are_whole = p.x.strides[4] == p.x.shape[1] or p.is_inside
     return _applies(p) and is_channels_last(p.x) and is_channels_last(p.out) and rows_are_whole
-
-
-def _last(p: Problem) -> Plan:
-    """Return the plan that computes `p` from pixels whose channels lie side by side."""
-    block = _last_block(p)
-    packing, w, start = _weights(p, block, p.out.shape[0])
-    if p.is_inside:
-        x = p.x.moved(-sum(a * b for a, b in zip(p.padding, p.x.strides[2:], strict=True)))
-        return Plan((*packing, _compute(p, x, block, w, group=p.channels)), start)
-    # A row of pixels is a row of numbers, and so is the padding around it.
-    channels, (depth, height, width) = p.x.shape[1], p.extent
-    images, _, *sizes = p.x.shape
-    rows = View(
-        p.x.place, (images, 1, *sizes[:2], sizes[2] * channels),
-        (p.x.strides[0], 0, *p.x.strides[2:4], 1), p.x.itemsize,
-    )  # fmt: skip
-    padding = Padding(
-        (*p.padding[:2], p.padding[2] * channels), p.spread, (depth, height, width * channels)
-    )
-    copying, copy, size = padded(rows, padding, p.dtype, start)
-    x = View(
-        copy.place, (images, channels, *p.extent),
-        (copy.strides[0], 1, *copy.strides[2:4], channels), p.x.itemsize,
-    )  # fmt: skip
-    return Plan((*packing, copying, _compute(p, x, block, w, group=p.channels)), start + size)
 
 
 def _last_cost(p: Problem) -> float:
@@ -228,7 +207,7 @@ DIRECT_UNBLOCKED = Strategy(
     name="direct unblocked",
     applies=_applies,
     cost=_unblocked_cost,
-    plan=_as_it_lies,
+    plan=lambda p: _as_it_lies(p, 1, padded),
     fuses=lambda _: True,
     prepared=lambda p: _packed(p, 1, Place(OUT, 0)),
 )
@@ -236,7 +215,7 @@ DIRECT_LAST = Strategy(
     name="direct channels last",
     applies=_applies_last,
     cost=_last_cost,
-    plan=_last,
+    plan=lambda p: _as_it_lies(p, _last_block(p), padded_pixels),
     fuses=lambda _: True,
     prepared=lambda p: _packed(p, _last_block(p), Place(OUT, 0)),
 )

@@ -113,6 +113,22 @@ def padded(x: View, padding: Padding, dtype: str, start: int = 0) -> tuple[Step,
     return step, copy, total + _SLACK_BYTES
 
 
+def padded_pixels(x: View, padding: Padding, dtype: str, start: int = 0) -> tuple[Step, View, int]:
+    """Do the same for images whose channels lie side by side, as they do in the copy: a row of
+    pixels is a row of numbers, and so is the padding around it.
+    """
+    images, channels, depth, height, width = x.shape
+    rows = View(
+        x.place, (images, 1, depth, height, width * channels),
+        (x.strides[0], 0, *x.strides[2:4], 1), x.itemsize,
+    )  # fmt: skip
+    low = (*padding.low[:2], padding.low[2] * channels)
+    size = (*padding.size[:2], padding.size[2] * channels)
+    step, copy, nbytes = padded(rows, Padding(low, padding.spread, size), dtype, start)
+    strides = (copy.strides[0], 1, *copy.strides[2:4], channels)
+    return step, View(copy.place, (images, channels, *padding.size), strides, x.itemsize), nbytes
+
+
 def copied_part(x: View, padding: Padding) -> tuple[int, list[int], list[int]]:
     """Return where in x the copy starts, its length along each axis, and where that goes."""
     axes = list(

@@ -17,9 +17,9 @@ from lamina.codegen.target import host_target
 from lamina.codegen.types import Pointer, Scalar, Type, element_of, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.convolution.pixel_tiles import each_tile, emit_end
-from lamina.kernels.convolution.problem import Problem
+from lamina.kernels.convolution.problem import Problem, is_channels_last
 from lamina.kernels.convolution.results import SUM
-from lamina.kernels.convolution.strategy import Prepared, Strategy, is_channels_last, weights_cost
+from lamina.kernels.convolution.strategy import Prepared, Strategy, weights_cost
 from lamina.kernels.expression import Expression
 from lamina.kernels.gemm.packed import packed_size, packing
 from lamina.kernels.gemm.tiles import Tile, columns, k_block, tile_for
@@ -29,8 +29,8 @@ from lamina.kernels.scalars import SCALARS
 
 _FIELDS = (
     "counter", "chunks", "out", "x", "w", "bias", "residual", "channels", "rows", "height", "width",
-    "out_height", "out_width", "outputs", "out_image", "out_row", "x_image", "x_channel", "x_row",
-    "stride", "dilation", "top", "left", "pitch", "panels", "sums",
+    "out_height", "out_width", "outputs", "out_image", "out_row", "out_column", "x_image",
+    "x_channel", "x_row", "stride", "dilation", "top", "left", "pitch", "panels", "sums",
 )  # fmt: skip
 _SLOT = {name: place for place, name in enumerate(_FIELDS)}
 _MOST_CHANNELS = 8
@@ -106,7 +106,8 @@ class _Row:
         self._copy_lines(image, row)
         start = image * self.get("out_image") + row * self.get("out_row")
         out, residual = self.at("out") + start, self.at("residual") + start
-        outputs, lines = self.get("outputs"), self.get("channels") * self.get("rows")
+        outputs, step = self.get("outputs"), self.get("out_column")
+        lines = self.get("channels") * self.get("rows")
         depth = lines * self.across.taps
         with k.loop(self.get("panels")) as panel:
             column = panel.index * self.width
@@ -115,9 +116,9 @@ class _Row:
             def work(pixel: Value) -> None:
                 source = self.lines + pixel * self.across.stride
                 k.call(self.tile, lines, source, self.get("pitch"), w, self.sums)
-                there = pixel * outputs + column
+                there = pixel * step + column
                 k.call(
-                    self.end, out + there, outputs, self.sums, self.at("bias") + column,
+                    self.end, out + there, step, self.sums, self.at("bias") + column,
                     residual + there, outputs - column,
                 )  # fmt: skip
 
@@ -208,6 +209,7 @@ def _plan(p: Problem) -> Plan:
         "chunks": chunks, "channels": p.channels, "rows": p.taps[1], "height": p.x.shape[3],
         "width": p.x.shape[4], "out_height": p.places[1], "out_width": p.places[2],
         "outputs": p.outputs, "out_image": p.out.strides[0], "out_row": p.out.strides[3],
+        "out_column": p.out.strides[4],
         "x_image": p.x.strides[0], "x_channel": p.x.strides[1], "x_row": p.x.strides[3],
         "stride": p.stride[1], "dilation": p.dilation[1], "top": p.padding[1],
         "left": p.padding[2], "pitch": pitch, "panels": -(-p.outputs // width), "sums": starts[1],

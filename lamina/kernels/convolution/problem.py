@@ -118,6 +118,11 @@ class Problem:
         )
 
 
+def is_channels_last(view: View) -> bool:
+    """Return whether the channels of a pixel lie side by side."""
+    return view.shape[1] > 1 and view.strides[1] == 1
+
+
 def spatial3(view: View) -> View:
     """Return `view` with spatial axes of one place put before its own, three in all."""
     fill = 5 - len(view.shape)

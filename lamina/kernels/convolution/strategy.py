@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import prod
 
 from lamina.kernels.convolution.problem import Problem
-from lamina.kernels.launch import Plan, Step, View
+from lamina.kernels.launch import Plan, Step
 
 # Cycles: of a weight packed whose neighbours lie along the sum, across it, or nowhere near; of a
 # result that lies apart from its neighbours.
@@ -53,11 +53,6 @@ def layout_cost(p: Problem) -> float:
     """Return the cycles of packing the weights, and of writing results that lie apart."""
     results = p.w.shape[0] * prod(p.places) if p.out.strides[4] != 1 else 0
     return weights_cost(p) + _RESULT * results
-
-
-def is_channels_last(view: View) -> bool:
-    """Return whether the channels of a pixel lie side by side."""
-    return view.shape[1] > 1 and view.strides[1] == 1
 
 
 def reads_no_residual(p: Problem) -> bool:

@@ -13,12 +13,11 @@ from math import prod
 from lamina.codegen import jit
 from lamina.codegen.target import host_target
 from lamina.kernels.convolution.channel_lanes import CHANNEL_BLOCK
-from lamina.kernels.convolution.problem import Problem, plane_fields
+from lamina.kernels.convolution.problem import Problem, is_channels_last, plane_fields
 from lamina.kernels.convolution.results import SUM
 from lamina.kernels.convolution.strategy import (
     Prepared,
     Strategy,
-    is_channels_last,
     reads_no_residual,
 )
 from lamina.kernels.convolution.winograd_kernel import (

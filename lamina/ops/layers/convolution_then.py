@@ -55,7 +55,7 @@ class ConvThen(Op):
         out = self.conv.infer(Spec(_first(x.shape), x.dtype) if self.x_last else x, w)
         channels = out.shape[1]
         if self.out_last:
-            out = Spec(channels_last(out.shape), out.dtype)
+            out = Spec(_last(out.shape), out.dtype)
         wanted = [Spec((channels,), out.dtype)] * self.has_bias + [out] * self.has_residual
         further = inputs[2:] if self.ahead is None else inputs[2:-1]
         if list(further) != wanted:
@@ -114,8 +114,7 @@ class ConvThen(Op):
         kernel(out, given, w, bias=bias, residual=residual)
 
 
-def channels_last(shape: Shape) -> Shape:
-    """Return the shape of images (N, C, *S) with their channels after the spatial axes."""
+def _last(shape: Shape) -> Shape:
     return (shape[0], *shape[2:], shape[1])
 
 
