@@ -98,18 +98,6 @@ class Graph:
         written = {id(self.captured[w.target].storage) for w in self.writes}
         return {v for v, array in self.captured.items() if id(array.storage) not in written}
 
-    def producers(self) -> dict[Value, Node]:
-        """Return the node that makes each value."""
-        return {value: node for node in self.nodes for value in node.outputs}
-
-    def readers(self) -> dict[Value, list[Node]]:
-        """Return the nodes that read each value, once for each time they do."""
-        found: dict[Value, list[Node]] = {}
-        for node in self.nodes:
-            for value in node.inputs:
-                found.setdefault(value, []).append(node)
-        return found
-
     def values(self) -> Iterator[Value]:
         """Give every value, in the order in which they come to be."""
         yield from self.inputs

@@ -210,6 +210,26 @@ def test_a_convolution_is_part_of_one_chain_alone(always_chained):
     assert (values(found, x) == values(before, x)).all()
 
 
+def test_what_a_residual_reads_stays_there(always_chained):
+    """The narrowing kernel adds what the depthwise one gave."""
+
+    class Added(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wide, self.narrow = nn.Conv2d(3, 16, 1), nn.Conv2d(16, 16, 1)
+            self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+
+        def forward(self, x):
+            inner = self.depthwise(self.wide(x))
+            return self.narrow(inner) + inner
+
+    x = images(2, 40)
+    before = last_alone(captured(trained(Added()), x))
+    found = remove_dead_code(chain_convolutions(before))
+    verify(found)
+    assert (values(found, x) == values(before, x)).all()
+
+
 def test_small_images_are_not_chained():
     graph = last_alone(captured(NETWORKS["inverted"](), images(1)))
     assert "conv_chain" not in to_text(chain_convolutions(graph))

@@ -4,7 +4,7 @@ from typing import final
 
 from lamina.graph.constants import Constants, Shared
 from lamina.graph.ir import Graph, Node
-from lamina.graph.passes.fuse_products import only_reader
+from lamina.graph.uses import Uses
 from lamina.ops.layers.convolution_chain import ConvChain, PrepareChain, chain_of
 from lamina.ops.layers.convolution_then import ConvThen
 
@@ -38,8 +38,7 @@ def chain_convolutions(graph: Graph) -> Graph:
 class _Finder:
     def __init__(self, graph: Graph) -> None:
         self._constants = Constants(graph, Shared())
-        self._producers, self._readers = graph.producers(), graph.readers()
-        self._results = set(graph.results)
+        self._uses = Uses(graph)
 
     def chain(self, node: Node, taken: set[Node]) -> list[Node] | None:
         """Return the nodes of the chain in which `node` is depthwise, if that is one that pays and
@@ -47,21 +46,15 @@ class _Finder:
         """
         if not self._is_depthwise(node):
             return None
-        after = self._reader(node)
-        if after is None or after.inputs[0] is not node.output or not self._is_pointwise(after):
+        after = self._uses.only_reader(node.output)
+        if after is None or node.output in after.inputs[1:] or not self._is_pointwise(after):
             return None
         nodes = [node, after]
-        before = self._producers.get(node.inputs[0])
-        if before is not None and before not in taken and self._reader(before) is node:
-            nodes = [before, *nodes] if self._widens(before) else nodes
+        before = self._uses.made_for(node, node.inputs[0])
+        if before is not None and before not in taken and self._widens(before):
+            nodes = [before, *nodes]
         inputs = [x.spec for n in nodes for x in n.inputs[1:]]
         return nodes if chain_of(_ops(nodes), nodes[0].inputs[0].spec, inputs).pays else None
-
-    def _reader(self, node: Node) -> Node | None:
-        """Return the node that alone reads the result of `node`."""
-        if len(node.outputs) != 1:
-            return None
-        return only_reader(node.output, self._readers, self._results)
 
     def _is_plain(self, node: Node) -> bool:
         op = node.op

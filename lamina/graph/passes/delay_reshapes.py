@@ -1,7 +1,7 @@
 """Reshapes between a product and what is added to it, done afterwards."""
 
 from lamina.graph.ir import Graph, Node, Value
-from lamina.graph.passes.fuse_products import only_reader
+from lamina.graph.uses import Uses
 from lamina.ops.algebra.products import Matmul
 from lamina.ops.shapes.movement import Reshape
 
@@ -28,15 +28,14 @@ def delay_reshapes(graph: Graph) -> Graph:
 
 class _Finder:
     def __init__(self, graph: Graph) -> None:
-        self._producers, self._readers = graph.producers(), graph.readers()
-        self._results = set(graph.results)
+        self._uses = Uses(graph)
 
     def reshaped(self, node: Node) -> Node | None:
         """Return the reshape of a product that a sum alone reads."""
         if node.op.name != "add" or any(x.shape != node.output.shape for x in node.inputs):
             return None
         for value in node.inputs:
-            view = self._producers.get(value)
+            view = self._uses.maker(value)
             if view is None or not isinstance(view.op, Reshape):
                 continue
             source = view.inputs[0]
@@ -46,13 +45,13 @@ class _Finder:
 
     def _reads(self, node: Node, value: Value) -> bool:
         """Return whether `node` alone reads a value."""
-        return only_reader(value, self._readers, self._results) is node
+        return self._uses.only_reader(value) is node
 
     def _is_product(self, value: Value) -> bool:
         """Return whether a value is a product, perhaps with a bias."""
-        maker = self._producers.get(value)
+        maker = self._uses.maker(value)
         if maker is not None and maker.op.name == "add":
-            makers = (self._producers.get(x) for x in maker.inputs if x.shape == value.shape)
+            makers = (self._uses.maker(x) for x in maker.inputs if x.shape == value.shape)
             return any(node is not None and isinstance(node.op, Matmul) for node in makers)
         return maker is not None and isinstance(maker.op, Matmul)
 

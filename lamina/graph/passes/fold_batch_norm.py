@@ -5,7 +5,7 @@ from typing import NamedTuple, final
 
 from lamina.graph.constants import Constants, Shared
 from lamina.graph.ir import Graph, Node, Value
-from lamina.graph.passes.fuse_products import only_reader
+from lamina.graph.uses import Uses
 from lamina.kernels.expression import Expression, Input, apply
 from lamina.ops.elementwise.arithmetic import add, multiply
 from lamina.ops.formulas import Formulas
@@ -51,14 +51,13 @@ class _Normed(NamedTuple):
 class _Finder:
     def __init__(self, graph: Graph) -> None:
         self._constants = Constants(graph, Shared())
-        self._producers, self._readers = graph.producers(), graph.readers()
-        self._results = set(graph.results)
+        self._uses = Uses(graph)
 
     def normed(self, node: Node) -> _Normed | None:
         """Return what `node` normalises, if it may be folded."""
         if not isinstance(node.op, Normalize) or not self._are_known(*node.inputs[1:]):
             return None
-        before = self._made_for(node, node.inputs[0])
+        before = self._uses.made_for(node, node.inputs[0])
         conv, bias = before, None
         if before is not None and before.op.name == "add":
             conv, bias = self._with_bias(before)
@@ -71,17 +70,12 @@ class _Finder:
         out = node.output
         channels, spatial = out.shape[1], len(out.shape) - 2
         for total, bias in (node.inputs, node.inputs[::-1]):
-            conv = self._made_for(node, total)
+            conv = self._uses.made_for(node, total)
             is_bias = bias.shape[-spatial - 1 :] == (channels, *(1,) * spatial)
             fits = is_bias and prod(bias.shape) == channels and total.spec == out.spec
             if conv is not None and fits and bias.dtype is out.dtype and self._are_known(bias):
                 return conv, bias
         return None, None
-
-    def _made_for(self, reader: Node, value: Value) -> Node | None:
-        """Return the node that makes a value which `reader` alone reads."""
-        is_alone = only_reader(value, self._readers, self._results) is reader
-        return self._producers.get(value) if is_alone else None
 
     def _are_known(self, *values: Value) -> bool:
         return all(value in self._constants for value in values)

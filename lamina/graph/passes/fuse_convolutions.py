@@ -6,7 +6,7 @@ from lamina.codegen import mathlib
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.numbers import number_of
 from lamina.graph.passes.fuse_elementwise import expressions_of
-from lamina.graph.passes.fuse_products import only_reader
+from lamina.graph.uses import Uses
 from lamina.kernels.convolution.results import BIAS, RESIDUAL, SUM
 from lamina.kernels.expression import Constant, Expression, in_order, substituted
 from lamina.ops.layers.convolution import Conv
@@ -27,7 +27,7 @@ def fuse_convolutions(graph: Graph) -> Graph:
     Of operands beside the sum there may be one with a number for each channel, and one of the shape
     of the output. The bits are the same.
     """
-    readers, results = graph.readers(), set(graph.results)
+    uses = Uses(graph)
     fused: dict[Node, list[Node]] = {}
     gone: set[Node] = set()
     for node in graph.nodes:
@@ -36,7 +36,7 @@ def fuse_convolutions(graph: Graph) -> Graph:
         last, operands = node, Operands()
         expression: Expression = SUM
         while True:
-            reader = only_reader(last.output, readers, results)
+            reader = uses.only_reader(last.output)
             if reader is None or reader in fused or reader in gone:
                 break
             grown = _grown(graph, last.output, expression, operands, reader)

@@ -6,6 +6,7 @@ from typing import final
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.numbers import number_of
 from lamina.graph.order import in_order_of_need
+from lamina.graph.uses import Uses
 from lamina.kernels.expression import (
     Constant,
     Expression,
@@ -57,8 +58,7 @@ class _Group:
 class _Fusion:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._readers = graph.readers()
-        self._results = set(graph.results)
+        self._uses = Uses(graph)
         self._written = {write.value for write in graph.writes}
         self._place_of = {v: n for n, node in enumerate(graph.nodes) for v in node.outputs}
         self._groups: dict[Value, _Group] = {}
@@ -111,8 +111,8 @@ class _Fusion:
 
     def _is_needed(self, value: Value, inside: set[Value]) -> bool:
         """Return whether a value is read by anyone but the makers of `inside`."""
-        readers = self._readers.get(value, ())
-        return value in self._results or any(n.outputs[0] not in inside for n in readers)
+        readers = self._uses.readers(value)
+        return self._uses.is_result(value) or any(n.outputs[0] not in inside for n in readers)
 
     def _waits(self, later: _Group, earlier: _Group) -> bool:
         """Return whether one group needs what nodes outside of both make of the other."""

@@ -1,9 +1,10 @@
 """What is done to the sums of a matrix product, done before they are stored."""
 
 from lamina.codegen import mathlib
-from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.ir import Graph, Node
 from lamina.graph.numbers import number_of
 from lamina.graph.passes.fuse_elementwise import expressions_of
+from lamina.graph.uses import Uses
 from lamina.kernels.expression import Constant, Expression, Input, in_order, substituted
 from lamina.ops.algebra.products import Matmul
 from lamina.ops.algebra.products_then import MatmulThen
@@ -23,7 +24,7 @@ def fuse_products(graph: Graph) -> Graph:
     The bits are the same: an epilogue computes with the sum as it would be stored. Functions that
     take long are left out, for they would wait in the registers of the product.
     """
-    readers, results = graph.readers(), set(graph.results)
+    uses = Uses(graph)
     fused: dict[Node, Node] = {}
     gone: set[Node] = set()
     for node in graph.nodes:
@@ -32,7 +33,7 @@ def fuse_products(graph: Graph) -> Graph:
         product = Node(MatmulThen(Input(0), node.output.dtype.name), node.inputs, node.outputs)
         last = node
         while True:
-            reader = only_reader(last.output, readers, results)
+            reader = uses.only_reader(last.output)
             grown = None if reader is None else _grown(graph, product, reader)
             if grown is None or reader is None or reader in fused or reader in gone:
                 break
@@ -41,12 +42,6 @@ def fuse_products(graph: Graph) -> Graph:
         if last is not node:
             fused[last] = product
     return graph.with_nodes(fused.get(node, node) for node in graph.nodes if node not in gone)
-
-
-def only_reader(value: Value, readers: dict[Value, list[Node]], results: set[Value]) -> Node | None:
-    """Return the one node that reads `value`; None where others, or the caller, do."""
-    found = set(readers.get(value, ()))
-    return found.pop() if len(found) == 1 and value not in results else None
 
 
 def _grown(graph: Graph, product: Node, reader: Node) -> Node | None:

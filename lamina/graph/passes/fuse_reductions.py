@@ -2,7 +2,7 @@
 
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fuse_elementwise import expressions_of
-from lamina.graph.passes.fuse_products import only_reader
+from lamina.graph.uses import Uses
 from lamina.kernels.expression import Expression, Input, substituted
 from lamina.ops.reductions.fold_formula import FOLDS, FoldFormula
 from lamina.ops.reductions.folding import Reduction
@@ -21,14 +21,14 @@ def fuse_reductions(graph: Graph) -> Graph:
 
     Terms are rounded as they were in memory, and added in the same order: no bit changes.
     """
-    readers, results, producers = graph.readers(), set(graph.results), graph.producers()
+    uses = Uses(graph)
     fused: dict[Node, list[Node]] = {}
     gone: set[Node] = set()
     for node in graph.nodes:
         if node.op.name not in FOLDS or not isinstance(node.op, Reduction):
             continue
-        maker = producers.get(node.inputs[0])
-        if maker is None or only_reader(node.inputs[0], readers, results) is not node:
+        maker = uses.made_for(node, node.inputs[0])
+        if maker is None:
             continue
         made = _fused(graph, maker, node)
         if made is not None:

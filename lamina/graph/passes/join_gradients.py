@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from lamina import layout as lay
 from lamina.graph.ir import Graph, Node, Value
-from lamina.graph.passes.fuse_products import only_reader
+from lamina.graph.uses import Uses
 from lamina.layout import Layout, Shape
 from lamina.ops.shapes.copying import Joined
 from lamina.ops.shapes.movement import InsertAxis, Permute
@@ -41,15 +41,11 @@ class _Part(NamedTuple):
 
 class _Finder:
     def __init__(self, graph: Graph) -> None:
-        self._producers, self._readers = graph.producers(), graph.readers()
-        self._results = set(graph.results)
-
-    def _reader(self, value: Value) -> Node | None:
-        return only_reader(value, self._readers, self._results)
+        self._uses = Uses(graph)
 
     def is_whole_sum(self, node: Node) -> bool:
         """Return whether an addition is the last of its kind."""
-        reader = self._reader(node.output)
+        reader = self._uses.only_reader(node.output)
         return reader is None or reader.op.name != "add"
 
     def parts(self, node: Node) -> tuple[list[_Part], int, bool] | None:
@@ -63,8 +59,8 @@ class _Finder:
             return None
         while waiting:
             value = waiting.pop()
-            maker = self._producers.get(value)
-            if maker is None or self._reader(value) is None:
+            maker = self._uses.maker(value)
+            if maker is None or self._uses.only_reader(value) is None:
                 return None
             if maker.op.name == "add" and maker.output.shape == shape:
                 waiting += maker.inputs
@@ -84,7 +80,7 @@ class _Finder:
     ) -> tuple[Node, list[Node]]:
         """Return the node that gives the whole, and what stands for it."""
         last, order = node, tuple(range(len(node.output.shape)))
-        reader = self._reader(node.output)
+        reader = self._uses.only_reader(node.output)
         if reader is not None and isinstance(reader.op, Permute):
             last, order = reader, reader.op.axes
         nodes: list[Node] = []

@@ -7,7 +7,7 @@ from lamina import layout as lay
 from lamina.errors import ShapeError
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.numbers import number_of
-from lamina.graph.passes.fuse_products import only_reader
+from lamina.graph.uses import Uses
 from lamina.ops.algebra.products import Matmul
 from lamina.ops.elementwise.arithmetic import logical_not
 from lamina.ops.layers.attention import FEW_QUERIES
@@ -60,8 +60,7 @@ class _Parts:
 class _Finder:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._producers, self._readers = graph.producers(), graph.readers()
-        self._results = set(graph.results)
+        self._uses = Uses(graph)
 
     def parts(self, node: Node) -> _Parts | None:
         """Return the parts of the attention whose last product `node` is; None if it is none."""
@@ -80,8 +79,8 @@ class _Finder:
 
     def _only(self, value: Value) -> Node | None:
         """Return what makes a value that has one reader."""
-        is_alone = only_reader(value, self._readers, self._results) is not None
-        return self._producers.get(value) if is_alone else None
+        reader = self._uses.only_reader(value)
+        return None if reader is None else self._uses.maker(value)
 
     def _number(self, value: Value) -> float | None:
         return number_of(self._graph, value)
@@ -131,7 +130,7 @@ class _Finder:
     def multiplied(self, parts: _Parts, node: Node) -> _Parts | None:
         """Take the product of queries and keys apart."""
         query, turned = node.inputs
-        key = self._producers.get(turned)
+        key = self._uses.maker(turned)
         if key is not None and isinstance(key.op, Permute) and _turns(key.op.axes):
             return replace(parts, query=query, key=key.inputs[0])
         return replace(parts, query=query, key=turned, is_turned=True)

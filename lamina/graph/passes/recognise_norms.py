@@ -5,7 +5,7 @@ from typing import final
 
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.numbers import number_of
-from lamina.graph.passes.fuse_products import only_reader
+from lamina.graph.uses import Uses
 from lamina.ops.layers.standardize import Standardize
 from lamina.ops.reductions.sums import Mean, Variance
 from lamina.ops.shapes.movement import Reshape
@@ -51,16 +51,14 @@ class _Norm:
 class _Finder:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._producers, self._readers = graph.producers(), graph.readers()
-        self._results = set(graph.results)
+        self._uses = Uses(graph)
 
     def _made_by(self, value: Value, *names: str) -> Node | None:
-        node = self._producers.get(value)
+        node = self._uses.maker(value)
         return node if node is not None and node.op.name in names else None
 
     def _is_read_by(self, value: Value, *nodes: Node | None) -> bool:
-        readers = self._readers.get(value, ())
-        return value not in self._results and all(reader in nodes for reader in readers)
+        return not self._uses.is_result(value) and self._uses.readers(value).issubset(nodes)
 
     def norm(self, node: Node) -> _Norm | None:
         """Return the norm that `node` ends, before a shift, and a weight that comes after."""
@@ -82,7 +80,7 @@ class _Finder:
         eps = number_of(self._graph, number)
         if eps is None:
             spread, eps = number, number_of(self._graph, spread)
-        square = self._producers.get(spread)
+        square = self._uses.maker(spread)
         if eps is None or square is None or not self._is_read_by(spread, total):
             return None
         for apart, weight in self._split(above):
@@ -122,7 +120,7 @@ class _Finder:
     def _centred(self, apart: Value) -> tuple[Value, tuple[int, ...] | None]:
         """Return what `apart` is less its mean, and the axes of that; itself if it is not."""
         centre = self._made_by(apart, "subtract")
-        mean = None if centre is None else self._producers.get(centre.inputs[1])
+        mean = None if centre is None else self._uses.maker(centre.inputs[1])
         if centre is None or mean is None or not isinstance(mean.op, Mean):
             return apart, None
         is_own = mean.op.keepdims and mean.inputs[0] is centre.inputs[0]
@@ -152,7 +150,7 @@ class _Finder:
 
     def _followed(self, node: Node, name: str, x: Value) -> tuple[Node, Value | None]:
         """Return the one op of that name which reads the result, and its other operand."""
-        reader = only_reader(node.output, self._readers, self._results)
+        reader = self._uses.only_reader(node.output)
         if reader is None or reader.op.name != name or reader.output.spec != x.spec:
             return node, None
         others = [value for value in reader.inputs if value is not node.output]
