@@ -422,6 +422,8 @@ def constants() -> Iterator[str]:
     yield from parts("GELU_CUBIC", 2 * mp.sqrt(2 / mp.pi) * mpf("0.044715"), 53, 53)
     yield "# √½ as two doubles."
     yield from parts("ROOT_HALF", mp.sqrt(mpf(0.5)), 53, 53)
+    yield "# 1/√(2π)."
+    yield f"NORMAL_PEAK = {float(1 / mp.sqrt(2 * mp.pi))!r}"
     yield "# erfc is fitted in t = (x − K)/(x + K), where K is:"
     yield f'ERFC_BEND = {{"f32": {float(FLAT_BEND)!r}, "f64": {float(ERFC_BEND)!r}}}'
     yield "# 2/π in binary, 32 bits a word, after 64 bits of zeros."

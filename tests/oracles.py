@@ -26,6 +26,14 @@ def gelu(x):
     return np.where(x == -np.inf, -0.0, x / 2 * erfc(np.maximum(x, -1e9) * -np.sqrt(0.5)))
 
 
+def normal_cdf(x):
+    return erfc(x * -np.sqrt(0.5)) / 2
+
+
+def normal_pdf(x):
+    return np.exp(x * x / -2) / np.sqrt(2 * np.pi)
+
+
 def gelu_tanh(x):
     inner = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
     return np.where(x < -1e9, -0.0, x * sigmoid(2 * inner))
@@ -41,6 +49,7 @@ ORACLES = {
     **{f"a{name}": getattr(np, f"arc{name}") for name in _NUMPY_ARC},
     "pow": np.power, "rsqrt": lambda x: 1 / np.sqrt(x),
     "erf": erf, "erfc": erfc, "gelu": gelu, "gelu_tanh": gelu_tanh,
+    "normal_cdf": normal_cdf, "normal_pdf": normal_pdf,
     "sigmoid": sigmoid, "softplus": softplus, "log_sigmoid": lambda x: -softplus(-x),
 }  # fmt: skip
 

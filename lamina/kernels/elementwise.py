@@ -37,6 +37,8 @@ _LONG_LINE = 128
 _WORTH_A_NUMBER = 4096
 # What a function of `mathlib` takes of time in which multiply-adds run, and what others take.
 _FLOPS_OF_FUNCTION, _FLOPS_OF_STEP = 150, 2
+# Registers in a turn of a chain of steps: two hide much of each other's waiting.
+_PAIR = 2
 _NOTHING = 0
 # Streaming stores want registers aligned to their size, whatever the target.
 _ALIGNED = 64
@@ -70,9 +72,14 @@ class Recipe(NamedTuple):
 
     @property
     def unroll(self) -> int:
-        """How many registers are computed side by side: short expressions wait for memory."""
+        """How many registers are computed in a turn: short expressions wait for memory."""
         size = len(in_order(*self.expressions))
-        return 4 if size < 4 else 2 if size < 12 else 1
+        return 4 if size < 4 else 2 if size < 12 or self.takes_long else 1
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether each element waits for a chain of steps: registers then take them in pairs."""
+        return any(node.function in mathlib.FUNCTIONS for node in in_order(*self.expressions))
 
 
 def _loaded(value: Value, dtype: str) -> Value:
@@ -93,32 +100,36 @@ class Line:
     def emit(self, count: Value) -> None:
         """Compute the first `count` elements of the line."""
         k, step = self.k, self.lanes * self.recipe.unroll
+        lanes = self.lanes * (_PAIR if self.recipe.takes_long else 1)
         whole = count // step * step
         with k.loop(whole, step=step) as turn:
-            places = [turn.index + self.lanes * n for n in range(self.recipe.unroll)]
-            results = [self._results(place, None) for place in places]
+            places = [turn.index + start for start in range(0, step, lanes)]
+            results = [self._results(place, lanes, None) for place in places]
             for place, values in zip(places, results, strict=True):
-                self._store(place, values)
+                self._store(place, values, lanes)
         with k.loop(count, start=whole, step=self.lanes) as turn:
             left = None if self.lanes == 1 else count - turn.index
-            self._store(turn.index, self._results(turn.index, left), left)
+            values = self._results(turn.index, self.lanes, left)
+            self._store(turn.index, values, self.lanes, left)
 
-    def _results(self, place: Value, left: Value | None) -> list[Value]:
+    def _results(self, place: Value, lanes: int, left: Value | None) -> list[Value]:
         values = []
         for known, pointer, dtype in zip(self.known, self.inputs, self.recipe.inputs, strict=True):
             if known is not None:
                 values.append(known)
             elif left is None:
-                values.append(_loaded(pointer.load(place, lanes=self.lanes), dtype))
+                values.append(_loaded(pointer.load(place, lanes=lanes), dtype))
             else:
-                values.append(_loaded(self.k.load_first(pointer + place, left, self.lanes), dtype))
+                values.append(_loaded(self.k.load_first(pointer + place, left, lanes), dtype))
         return emit_all(self.k, self.recipe.expressions, values)
 
-    def _store(self, place: Value, values: list[Value], left: Value | None = None) -> None:
+    def _store(
+        self, place: Value, values: list[Value], lanes: int, left: Value | None = None
+    ) -> None:
         for pointer, value in zip(self.outputs, values, strict=True):
             stored = self.k.convert(value, element_of(pointer.type))
             if not isinstance(stored.type, Vector):
-                stored = splat(stored, self.lanes)
+                stored = splat(stored, lanes)
             if left is not None:
                 self.k.store_first(pointer + place, stored, left)
             elif self.recipe.streams:

@@ -20,11 +20,21 @@ def gelu_tanh(x):
     return x / (1 + mp.exp(-2 * mp.sqrt(2 / mp.pi) * (x + mpf("0.044715") * x**3)))
 
 
+def normal_cdf(x):
+    return mp.erfc(-x / mp.sqrt(2)) / 2
+
+
+def normal_pdf(x):
+    return mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
+
+
 FUNCTIONS = {
     "erf": (mp.erf, 7),
     "erfc": (mp.erfc, 28),
     "gelu": (gelu, 40),
     "gelu_tanh": (gelu_tanh, 23),
+    "normal_cdf": (normal_cdf, 40),
+    "normal_pdf": (normal_pdf, 40),
 }
 
 

@@ -77,6 +77,34 @@ packed=None](%x0, %x1, %0)
         return %2
         """,
     ),
+    "an activation and its slope": (
+        lambda graph: fuse_elementwise(fuse_products(delay_reshapes(graph))),
+        """
+        inputs %x0: float32[4, 4], %x1: float32[4, 4]
+        %0: float32[4, 4] = matmul(%x0, %x1)
+        %1: float32[2, 2, 4] = reshape[shape=(2, 2, 4)](%0)
+        %2: float32[2, 2, 4] = gelu(%1)
+        %3: float32[4, 4] = reshape[shape=(4, 4)](%2)
+        %4: float32[4, 4] = matmul(%3, %x1)
+        %5: float32[2, 2, 4] = reshape[shape=(2, 2, 4)](%4)
+        %6: float32[2, 2, 4] = gelu_slope(%1)
+        %7: float32[2, 2, 4] = multiply(%5, %6)
+        return %7
+        """,
+        """
+        inputs %x0: float32[4, 4], %x1: float32[4, 4]
+        %0: float32[4, 4] = matmul(%x0, %x1)
+        %1: float32[2, 2, 4] = reshape[shape=(2, 2, 4)](%0)
+        %2: float32[2, 2, 4], %3: float32[2, 2, 4] = formulas[expressions=(<gelu(x0)>, \
+<add(normal_cdf(x0),multiply(finite(x0),normal_pdf(x0)))>), dtypes=('float32', 'float32')](%1)
+        %4: float32[4, 4] = reshape[shape=(4, 4)](%2)
+        %5: float32[4, 4] = reshape[shape=(4, 4)](%3)
+        %6: float32[4, 4] = matmul_then[expression=<multiply(x0,x1)>, dtype='float32', \
+packed=None](%4, %x1, %5)
+        %7: float32[2, 2, 4] = reshape[shape=(2, 2, 4)](%6)
+        return %7
+        """,
+    ),
     "gradients of all parts": (
         lambda graph: remove_dead_code(join_gradients(graph)),
         """

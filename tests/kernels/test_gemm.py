@@ -85,8 +85,10 @@ def test_vectors():
     check(*matrices(1, 1, 1000))
 
 
-@pytest.mark.parametrize("shape", [(14, 32, 16), (5, 7, 9), (1, 33, 17), (17, 1, 5)])
 @pytest.mark.parametrize("layout", ["contiguous", "transposed"])
+@pytest.mark.parametrize(
+    "shape", [(14, 32, 16), (5, 7, 9), (1, 33, 17), (17, 1, 5), (28, 33, 16), (30, 40, 25)]
+)
 def test_nothing_outside_is_touched(each_target, shape, layout):
     m, n, k = shape
     a, b = matrices(m, n, k)
@@ -100,6 +102,24 @@ def test_nothing_outside_is_touched(each_target, shape, layout):
             check(*(guard.array for guard in guards))
         for guard in guards:
             guard.release()
+
+
+@pytest.mark.parametrize("m", [12, 14, 18, 27, 28, 29, 30, 42, 100])
+def test_rows_that_lie_side_by_side(each_target, m):
+    for k, side in ((7, "end"), (8, "start"), (16, "end"), (29, "end"), (400, "end")):
+        a, b = matrices(m, 40, k)
+        guard = GuardedMemory(np.ascontiguousarray(a.T), side)
+        check(guard.array.T, b)
+        guard.release()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "float16", "float32", "float64"])
+def test_layouts_have_the_same_bits(each_target, dtype):
+    out = {"int8": "int32", "uint8": "int32", "float16": "float32"}.get(dtype, dtype)
+    for m, k in ((45, 37), (30, 800), (83, 16)):
+        a, b = (np.trunc(x * 9).astype(dtype) for x in matrices(m, 33, k))
+        found = [product(form(a), b, np.empty((m, 33), out)) for form in LAYOUTS.values()]
+        assert all((one == found[0]).all() for one in found)
 
 
 @pytest.mark.parametrize("shape", [(130, 300, 600), (64, 2000, 70), (1000, 40, 300)])

@@ -9,7 +9,7 @@ largest error of each in ULP; `scripts/prove_mathlib.py` tries every float32.
 from collections.abc import Callable
 
 from lamina.codegen.mathlib.activations import gelu_tanh, log_sigmoid, sigmoid, softplus
-from lamina.codegen.mathlib.error_function import erf, erfc, gelu
+from lamina.codegen.mathlib.error_function import erf, erfc, gelu, normal_cdf, normal_pdf
 from lamina.codegen.mathlib.exponentials import exp, exp2, exp_of_deficit, expm1
 from lamina.codegen.mathlib.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
 from lamina.codegen.mathlib.inverse_trigonometric import acos, asin, atan, atan2
@@ -24,7 +24,7 @@ _LISTED: tuple[Callable[..., _Value], ...] = (
     *(sinh, cosh, tanh, asinh, acosh, atanh),
     *(sin, cos, tan, asin, acos, atan, atan2),
     *(sqrt, rsqrt, cbrt, pow),
-    *(erf, erfc, gelu, gelu_tanh, sigmoid, log_sigmoid, softplus),
+    *(erf, erfc, gelu, gelu_tanh, normal_cdf, normal_pdf, sigmoid, log_sigmoid, softplus),
 )
 FUNCTIONS: dict[str, Callable[..., _Value]] = {function.__name__: function for function in _LISTED}
 
@@ -53,6 +53,8 @@ __all__ = [
     "log2",
     "log10",
     "log_sigmoid",
+    "normal_cdf",
+    "normal_pdf",
     "pow",
     "rsqrt",
     "sigmoid",

@@ -20,6 +20,8 @@ GELU_LINEAR = (1.5957691216057308, -9.96930880911092e-17)
 GELU_CUBIC = (0.07135481627260025, -6.175149918155315e-19)
 # √½ as two doubles.
 ROOT_HALF = (0.7071067811865476, -4.833646656726457e-17)
+# 1/√(2π).
+NORMAL_PEAK = 0.3989422804014327
 # erfc is fitted in t = (x − K)/(x + K), where K is:
 ERFC_BEND = {"f32": 1.5, "f64": 3.75}
 # 2/π in binary, 32 bits a word, after 64 bits of zeros.

@@ -1,13 +1,16 @@
-"""Reshapes between a product and what is added to it, done afterwards."""
+"""Reshapes between a product and what it is added to or multiplied by, done afterwards."""
 
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.uses import Uses
 from lamina.ops.algebra.products import Matmul
 from lamina.ops.shapes.movement import Reshape
 
+_STEPS = ("add", "multiply")
+
 
 def delay_reshapes(graph: Graph) -> Graph:
-    """Let a residual be added to the rows of a product before they are reshaped: it can join it.
+    """Let a residual be added to the rows of a product before they are reshaped, and a slope be
+    multiplied by them: it can join the product.
 
         %1 = matmul(%x, %w)                        %1 = matmul(%x, %w)
         %2 = reshape[shape=(2, 4, 8)](%1)   ⇒      %2 = reshape[shape=(8, 8)](%y)
@@ -22,7 +25,7 @@ def delay_reshapes(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node, view in views.items():
         if node not in gone:
-            nodes += [node] if view is None else _added_first(node, view)
+            nodes += [node] if view is None else _done_first(node, view)
     return graph.with_nodes(nodes)
 
 
@@ -31,8 +34,8 @@ class _Finder:
         self._uses = Uses(graph)
 
     def reshaped(self, node: Node) -> Node | None:
-        """Return the reshape of a product that a sum alone reads."""
-        if node.op.name != "add" or any(x.shape != node.output.shape for x in node.inputs):
+        """Return the reshape of a product that such a step alone reads."""
+        if node.op.name not in _STEPS or any(x.shape != node.output.shape for x in node.inputs):
             return None
         for value in node.inputs:
             view = self._uses.maker(value)
@@ -56,8 +59,8 @@ class _Finder:
         return maker is not None and isinstance(maker.op, Matmul)
 
 
-def _added_first(node: Node, view: Node) -> list[Node]:
-    """Return what adds before the reshape what `node` adds after it."""
+def _done_first(node: Node, view: Node) -> list[Node]:
+    """Return what does before the reshape what `node` does after it."""
     rows = view.inputs[0]
     others = [Node.of(Reshape(rows.shape), x) for x in node.inputs if x is not view.output]
     made = iter(others)

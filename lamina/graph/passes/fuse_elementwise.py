@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import final
 
+from lamina.codegen import mathlib
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.numbers import number_of
 from lamina.graph.order import in_order_of_need
@@ -34,7 +35,9 @@ def fuse_elementwise(graph: Graph) -> Graph:
         %3 = relu(%2)                  return %3, %2
         return %3, %2
 
-    Every result has the bits that it had: what was rounded to 16 bits still is.
+    So are functions that take long and read the same: an activation, and the slope that the
+    backward pass will ask for. Every result has the bits that it had: what was rounded to 16 bits
+    still is.
     """
     fusion = _Fusion(graph)
     for place, node in enumerate(graph.nodes):
@@ -77,6 +80,23 @@ class _Fusion:
             group = self._groups.get(value)
             if group is not None and group is not own and self._may_join(group, own):
                 own = self._join(group, own)
+        sibling = self._sibling(node)
+        if sibling is not None and sibling is not own and self._may_join(sibling, own):
+            self._join(sibling, own)
+
+    def _sibling(self, node: Node) -> _Group | None:
+        """Return the group that takes long with the same value, which this node and that group
+        alone read: what the node makes of it can be kept in its place.
+        """
+        value = node.inputs[0]
+        readers = self._uses.readers(value)
+        if set(node.inputs) != {value} or len(readers) != 2 or self._uses.is_result(value):
+            return None
+        other = next(reader for reader in readers if reader is not node)
+        is_kept = self._uses.maker(value) is not None and value.spec == node.output.spec
+        if is_kept and takes_long(self._graph, node) and takes_long(self._graph, other):
+            return self._groups.get(other.outputs[0])
+        return None
 
     def _enter(self, group: _Group) -> None:
         for value in group.values:
@@ -184,6 +204,12 @@ def expressions_of(graph: Graph, node: Node) -> tuple[Expression, ...] | None:
         return None
     found = node.op.expression(*(x.spec for x in node.inputs))
     return None if found is None else (found,)
+
+
+def takes_long(graph: Graph, node: Node) -> bool:
+    """Return whether a node is elementwise, with a function that takes as long as dozens do."""
+    found = expressions_of(graph, node) or ()
+    return any(step.function in mathlib.FUNCTIONS for step in in_order(*found))
 
 
 def rounded(expression: Expression, value: Value) -> Expression:

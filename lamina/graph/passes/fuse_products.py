@@ -1,11 +1,10 @@
 """What is done to the sums of a matrix product, done before they are stored."""
 
-from lamina.codegen import mathlib
 from lamina.graph.ir import Graph, Node
 from lamina.graph.numbers import number_of
-from lamina.graph.passes.fuse_elementwise import expressions_of
+from lamina.graph.passes.fuse_elementwise import expressions_of, takes_long
 from lamina.graph.uses import Uses
-from lamina.kernels.expression import Constant, Expression, Input, in_order, substituted
+from lamina.kernels.expression import Constant, Expression, Input, substituted
 from lamina.ops.algebra.products import Matmul
 from lamina.ops.algebra.products_then import MatmulThen
 
@@ -50,7 +49,7 @@ def _grown(graph: Graph, product: Node, reader: Node) -> Node | None:
     assert isinstance(product.op, MatmulThen)
     if found is None or len(found) != 1 or reader.output.spec != product.output.spec:
         return None
-    if any(step.function in mathlib.FUNCTIONS for step in in_order(*found)):
+    if takes_long(graph, reader):
         return None
     further = list(product.inputs[2:])
     places: list[Expression] = []

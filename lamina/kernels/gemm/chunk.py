@@ -6,6 +6,7 @@ from lamina.codegen.values import Value
 from lamina.kernels.gemm.finish import Further
 from lamina.kernels.gemm.micro import ends_in_registers
 from lamina.kernels.gemm.pack_b import STRIP
+from lamina.kernels.gemm.pack_lines import LINES
 from lamina.kernels.gemm.parts import Parts
 from lamina.kernels.offsets import locate
 from lamina.kernels.operand import AXES
@@ -39,7 +40,7 @@ class Chunks:
     def __init__(self, k: Builder, parts: Parts, args: Value, scratch: Value) -> None:
         self.k, self.parts, self.args = k, parts, args
         self.recipe, self.arithmetic, self.tile = parts.recipe, parts.arithmetic, parts.tile
-        self.width = parts.width
+        self.width, self.lanes = parts.width, k.target.lanes(parts.arithmetic.unit)
         layout = parts.scratch
         self.tile_a = k.cast_pointer(scratch + layout.tile_a, self.arithmetic.unit)
         self.tile_c = k.cast_pointer(scratch + layout.tile_c, self.arithmetic.total)
@@ -176,7 +177,7 @@ class Chunks:
         return first, self._first_row(tile + 1) - first
 
     def _packed(self, first: Value, tile: Value) -> Value:
-        return self.tile_a + (tile - first) * (self.tile.rows * self.tile.k_block)
+        return self.tile_a + (tile - first) * self.tile.pitch
 
     def _in_place(self, row: Value) -> Value:
         place = self.a + (row * self.get("a_row") + self.k_tables[0][0])
@@ -185,15 +186,37 @@ class Chunks:
     def _pack_a(self, first: Value, stop: Value, whole: Value) -> None:
         k = self.k
         stays = self.get("a_in_place").equals(1)
+        lined, done = self._pack_lines(first, whole)
         with k.loop(stop, start=k.select(stays, whole, first)) as turn:
             row, rows = self._tile_rows(turn.index)
             height, stride = self.parts.compiled_height(k, rows), self.get("a_row")
+            start = k.select(turn.index < lined, done, k.integer(0))
             # What is read in place has no rows to spare.
-            with k.when(k.both(stays, rows.equals(height)).equals(0)):
+            is_due = k.both(stays, rows.equals(height)).equals(0)
+            with k.when(k.both(is_due, start < self.count)):
                 k.call(
                     self.parts.pack_a, self._packed(first, turn.index), self.a + row * stride,
-                    stride, rows, height, self.count, *self.k_tables[:2],
+                    stride, rows, height, start, self.count, *self.k_tables[:2],
                 )  # fmt: skip
+
+    def _pack_lines(self, first: Value, whole: Value) -> tuple[Value, Value]:
+        """Pack whole tiles together whose rows lie side by side; return the tile after the last of
+        them, and how many k of theirs are packed.
+        """
+        k, rows, lanes = self.k, self.tile.rows, self.lanes
+        # The last register of a tile must not end past the last row.
+        spare = self.get("m") - (first * rows + (-(-rows // lanes) * lanes - rows))
+        tiles = k.minimum(k.maximum(spare, 0) // rows, whole - first)
+        is_lined = k.both(self.get("a_row").equals(1), self.get("a_in_place").equals(0))
+        tiles = k.select(is_lined, tiles, k.integer(0))
+        at_once = LINES * self.arithmetic.group
+        done = self.count // at_once * at_once
+        with k.when(k.both(tiles > 0, done > 0)):
+            k.call(
+                self.parts.pack_lines, self.tile_a, self.a + first * rows, tiles, done,
+                self.k_tables[0],
+            )  # fmt: skip
+        return first + tiles, done
 
     def _block(self, first: Value, stop: Value) -> None:
         """Multiply a block of A, the tiles from `first` to `stop`, with every panel of B."""
@@ -229,12 +252,12 @@ class Chunks:
     ) -> None:
         k, height = self.k, self.tile.rows
         a_row, out_row = self.get("a_row"), self.get("out_row")
-        apart = k.integer(self.tile.k_block) if packed else a_row
+        apart = k.integer(self.tile.pitch) if packed else a_row * height
         with k.loop(stop, start=first, carry=[a, out]) as turn:
             here, c = turn.carried
             micro = self.parts.micro[packed][height]
             k.call(micro, self.units, here, a_row, b, pitch, c, out_row, self.adds)
-            turn.next = [here + apart * height, c + out_row * height]
+            turn.next = [here + apart, c + out_row * height]
 
     def _any_tile(self, first: Value, tile: Value, b: Value, pitch: Value) -> None:
         """Compute a tile at an edge of the output, or one whose sums are not what is stored."""

@@ -38,13 +38,13 @@ class _Tile:
         self.source, self.k, self.lanes = source, source.k, source.lanes
         self.group = source.arithmetic.group
         self.square = self.lanes * self.group
-        self.target, self.a, self.stride, self.rows, self.height, self.count = values[:6]
-        self.offsets, self.runs = values[6:]
+        self.target, self.a, self.stride, self.rows, self.height = values[:5]
+        self.start, self.count, self.offsets, self.runs = values[5:]
 
     def run(self) -> None:
         k = self.k
         turns = self.stride.differs(1)
-        whole = k.cell(i64, 0)
+        whole = k.cell(i64, self.start)
         with k.when(k.both(turns, self.runs[0] >= self.count)):
             whole.set(self.count // self.square * self.square)
             self._turn_whole(whole.get())
@@ -124,14 +124,15 @@ class _Tile:
 
 
 def emit_pack_a(module: KernelModule, stored: Scalar, arithmetic: Arithmetic) -> Function:
-    """Define `_pack_a(target, source, stride, rows, height, count, offsets, runs)` and return it.
+    """Define `_pack_a(target, source, stride, rows, height, start, count, offsets, runs)`.
 
-    target[k·height + i] = source[i·stride + offsets[k]]; rows past `rows` hold anything. Of a unit
+    target[k·height + i] = source[i·stride + offsets[k]] for k from `start` on, which is 0 unless
+    the stride is 1; rows past `rows` hold anything. Of a unit
     of several k, k counts units in `target`; where the last has too few, it ends in zeros.
     """
     parameters: dict[str, Type] = {
         "target": Pointer(arithmetic.unit), "source": Pointer(stored), "stride": i64, "rows": i64,
-        "height": i64, "count": i64, "offsets": INDEX, "runs": INDEX,
+        "height": i64, "start": i64, "count": i64, "offsets": INDEX, "runs": INDEX,
     }  # fmt: skip
     with module.function("_pack_a", parameters, inline="never") as (k, *values):
         _Tile(Source(k, stored, arithmetic), values).run()

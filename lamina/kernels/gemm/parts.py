@@ -12,6 +12,7 @@ from lamina.kernels.gemm.finish import emit_finish, emit_scatter
 from lamina.kernels.gemm.micro import emit_micro
 from lamina.kernels.gemm.pack_a import emit_pack_a
 from lamina.kernels.gemm.pack_b import emit_pack_b
+from lamina.kernels.gemm.pack_lines import emit_pack_lines
 from lamina.kernels.gemm.tiles import Tile, columns, tile_for
 from lamina.kernels.offsets import emit_table
 from lamina.kernels.scalars import STORED
@@ -41,7 +42,7 @@ def scratch_for(tile: Tile, target: Target, arithmetic: Arithmetic) -> Scratch:
     """Return how the scratch memory of a thread is divided."""
     unit, total = arithmetic.unit, arithmetic.total
     lanes, width = target.lanes(unit), columns(tile, target, unit)
-    packed_a = (tile.m_tiles * tile.rows * tile.k_block + lanes * tile.rows) * unit.bytes
+    packed_a = (tile.m_tiles * tile.pitch + lanes * tile.rows) * unit.bytes
     sizes = (packed_a, tile.rows * width * total.bytes, 4 * tile.k_block * i64.bytes)
     return Scratch(*accumulate((-(-size // _ALIGN) * _ALIGN for size in sizes), initial=0))
 
@@ -57,6 +58,7 @@ class Parts:
     scratch: Scratch
     table: Function
     pack_a: Function
+    pack_lines: Function
     pack_b: Function
     scatter: Function
     finish: Function
@@ -87,6 +89,7 @@ def emit_parts(module: KernelModule, recipe: Recipe) -> Parts:
         scratch=scratch_for(tile, target, arithmetic),
         table=emit_table(module),
         pack_a=emit_pack_a(module, STORED[recipe.a], arithmetic),
+        pack_lines=emit_pack_lines(module, STORED[recipe.a], arithmetic, tile),
         pack_b=emit_pack_b(module, STORED[recipe.b], arithmetic, width),
         scatter=emit_scatter(module, arithmetic.total, width),
         finish=emit_finish(module, recipe, width),

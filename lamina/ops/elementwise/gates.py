@@ -162,9 +162,7 @@ def _scalar_silu_slope(x: Expression) -> Expression:
 
 
 def _scalar_gelu_slope(x: Expression) -> Expression:
-    held = apply("finite", x)
-    density = apply("exp", held * held * -0.5)
-    return apply("erfc", x * -_SQRT_HALF) * 0.5 + held * density * _NORMAL_PEAK
+    return apply("normal_cdf", x) + apply("finite", x) * apply("normal_pdf", x)
 
 
 def _scalar_gelu_tanh_slope(x: Expression) -> Expression:
