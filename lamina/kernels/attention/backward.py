@@ -13,7 +13,8 @@ from lamina.codegen.builder import Function, KernelModule
 from lamina.codegen.types import Pointer, Scalar, Type, i8, i64
 from lamina.codegen.values import Value
 from lamina.kernels.attention.chunk import Chunk, Functions
-from lamina.kernels.attention.frame import Matrix, Recipe
+from lamina.kernels.attention.frame import Recipe
+from lamina.kernels.attention.packing import ROWS_AHEAD
 from lamina.kernels.attention.tiles import Tiles, emit_product
 
 OPERANDS = (
@@ -48,34 +49,41 @@ def emit_backward(module: KernelModule, recipe: Recipe) -> None:
     functions = Functions(module, recipe)
     scalar, tiles = functions.scalar, functions.tiles
     grown = emit_product(module, scalar, tiles, "grown", adds=True)
-    add_rows = _emit_add_rows(module, scalar, tiles)
+    put_rows = _emit_put_rows(module, scalar, tiles)
     with module.function("run", {"args": Pointer(i64), "scratch": Pointer(i8)}) as opened:
         k, args, scratch = opened
         chunk = _Backward(k, recipe, functions, OPERANDS, args)
         chunk.lay_out(scratch, sizes(tiles, chunk.features, chunk.values))
         with k.claimed(args, chunk.frame.get("chunks")) as number:
-            chunk.run(number, grown, add_rows)
+            chunk.run(number, grown, put_rows)
 
 
-def _emit_add_rows(module: KernelModule, scalar: Scalar, tiles: Tiles) -> Function:
-    """Define `_add_rows(target, row, source, pitch, count, width)` and return it.
+def _emit_put_rows(module: KernelModule, scalar: Scalar, tiles: Tiles) -> Function:
+    """Define `_put_rows(target, row, source, pitch, count, width, adds)` and return it.
 
-    target[r·row + c] += source[r·pitch + c] for r < `count` and c < `width`.
+    target[r·row + c] = source[r·pitch + c] for r < `count` and c < `width`, added to what is there
+    where `adds` is 1.
     """
     numbers, lanes = Pointer(scalar), tiles.lanes
     parameters: dict[str, Type] = {
         "target": numbers, "row": i64, "source": numbers, "pitch": i64, "count": i64, "width": i64,
+        "adds": i64,
     }  # fmt: skip
-    with module.function("_add_rows", parameters, inline="never") as opened:
-        k, target, row, source, pitch, count, width = opened
-        with k.loop(count) as line:
-            here, there = target + line.index * row, source + line.index * pitch
-            whole = width // lanes * lanes
-            with k.loop(whole, step=lanes) as turn:
-                total = here.load(turn.index, lanes=lanes) + there.load(turn.index, lanes=lanes)
-                here.store(turn.index, total)
-            with k.loop(width, start=whole) as turn:
-                here[turn.index] = here[turn.index] + there[turn.index]
+    with module.function("_put_rows", parameters, inline="never") as opened:
+        k, target, row, source, pitch, count, width, adds = opened
+        whole = width // lanes * lanes
+        for is_sum in (False, True):
+            with k.when(adds.equals(int(is_sum))), k.loop(count) as line:
+                here, there = target + line.index * row, source + line.index * pitch
+                with k.loop(whole, step=lanes) as turn:
+                    k.prefetch(here + (turn.index + row * ROWS_AHEAD), to_write=True)
+                    total = there.load(turn.index, lanes=lanes)
+                    if is_sum:
+                        total = here.load(turn.index, lanes=lanes) + total
+                    here.store(turn.index, total)
+                with k.loop(width, start=whole) as turn:
+                    total = there[turn.index]
+                    here[turn.index] = here[turn.index] + total if is_sum else total
         handle: Function = k.handle
     return handle
 
@@ -83,13 +91,13 @@ def _emit_add_rows(module: KernelModule, scalar: Scalar, tiles: Tiles) -> Functi
 class _Backward(Chunk):
     """Emits the work on a batch index: chunk by chunk of queries, block by block of keys."""
 
-    def run(self, batch: Value, grown: Function, add_rows: Function) -> None:
+    def run(self, batch: Value, grown: Function, put_rows: Function) -> None:
         """Compute the gradients of one batch index."""
         k, tiles = self.k, self.tiles
-        self.grown, self.add_rows = grown, add_rows
+        self.grown, self.put_rows = grown, put_rows
         self.open(batch)
-        for name, width in (("key_grad", self.features), ("value_grad", self.values)):
-            self._clear(self.matrices[name], width)
+        self.open_queries(k.integer(0))
+        self._clear_from(k.select(self.count > 0, self.seen_keys(), k.integer(0)))
         with k.loop(self.queries, step=tiles.queries) as part:
             self.open_queries(part.index)
             self._start()
@@ -104,12 +112,16 @@ class _Backward(Chunk):
             with k.loop(self.count, step=tiles.width) as panel:
                 self._finish(panel.index)
 
-    def _clear(self, matrix: Matrix, width: Value) -> None:
+    def _clear_from(self, key: Value) -> None:
+        """Write zeros for the keys from `key` on, to which the first chunk of queries adds nothing;
+        what it has for those before it writes.
+        """
         k = self.k
-        with k.loop(self.keys) as row:
-            here = matrix.at(row.index)
-            with k.loop(width, step=self.tiles.lanes) as turn:
-                k.store_first(here + turn.index, k.zeros(self.scalar), width - turn.index)
+        for name, width in (("key_grad", self.features), ("value_grad", self.values)):
+            with k.loop(self.keys, start=key) as row:
+                here = self.matrices[name].at(row.index)
+                with k.loop(width, step=self.tiles.lanes) as turn:
+                    k.store_first(here + turn.index, k.zeros(self.scalar), width - turn.index)
 
     def _start(self) -> None:
         """Pack the chunk's queries and gradients both ways; find what each query needs once."""
@@ -134,6 +146,7 @@ class _Backward(Chunk):
         out = self.matrices["out"].at(place)
         grad = self.parts["grad_rows"] + query * self.deep
         with k.loop(self.values, step=lanes, carry=[k.zeros(self.scalar)]) as turn:
+            k.prefetch(out + (turn.index + self.matrices["out"].row * ROWS_AHEAD))
             values = k.load_first(out + turn.index, self.values - turn.index)
             turn.next = [k.fma(values, grad.load(turn.index, lanes=lanes), turn.carried[0])]
         total = k.sum_lanes(turn.results[0])
@@ -158,18 +171,18 @@ class _Backward(Chunk):
 
     def _weigh(self, panel: Value, weights: Value, slopes: Value) -> None:
         """Make weights of scores, and slopes of the gradients of the weights."""
-        k, lanes = self.k, self.tiles.lanes
-        logs, shares = (self.vectors(self.parts[name] + panel) for name in ("logs", "shares"))
+        k = self.k
+        log, share = (self.panel(self.parts[name] + panel) for name in ("logs", "shares"))
         with k.loop(self.met) as turn:
             here, there = (p + turn.index * self.tiles.queries for p in (weights, slopes))
-            found = zip(self.vectors(here), self.vectors(there), logs, shares, strict=True)
-            for number, (score, slope, log, share) in enumerate(found):
-                weight = mathlib.exp_of_deficit(k, score - log)
-                here.store(number * lanes, weight)
-                there.store(number * lanes, weight * (slope - share))
+            weight = mathlib.exp_of_deficit(k, self.panel(here) - log)
+            there.store(0, weight * (self.panel(there) - share))
+            here.store(0, weight)
 
     def _collect(self, target: str, weights: str, rows: str, sums: str) -> None:
-        """Add to the gradient of each key of the block the queries' rows times its weights."""
+        """Add the queries' rows times its weights to the gradient of each key of the block, or
+        write that where these are the first queries.
+        """
         k, tiles = self.k, self.tiles
         width, pitch = self.width(rows.removesuffix("_rows"))
         with (
@@ -185,9 +198,10 @@ class _Backward(Chunk):
                 self.parts[rows] + (start * pitch + column.index), pitch, place, pitch, place,
             )  # fmt: skip
         matrix = self.matrices[target]
+        adds = k.select(self.first > 0, k.integer(1), k.integer(0))
         k.call(
-            self.add_rows, matrix.at(self.key), matrix.row, self.parts[sums], pitch, self.block,
-            width,
+            self.put_rows, matrix.at(self.key), matrix.row, self.parts[sums], pitch, self.block,
+            width, adds,
         )  # fmt: skip
 
     def _finish(self, panel: Value) -> None:

@@ -57,10 +57,11 @@ class Chunk:
             self.k, self.recipe, self.scalar, self.tiles, self.matrices.get("mask"), self.queries
         )
 
-    def vectors(self, pointer: Value) -> list[Value]:
-        """Return the registers that a panel of queries has at `pointer`."""
-        lanes = self.tiles.lanes
-        return [pointer.load(start, lanes=lanes) for start in range(0, self.tiles.width, lanes)]
+    def panel(self, pointer: Value) -> Value:
+        """Return what a panel of queries has at `pointer`: registers that go through each step
+        together, and hide much of each other's waiting.
+        """
+        return pointer.load(0, lanes=self.tiles.width)
 
     def fill(self, part: str, count: Value, number: float) -> None:
         """Set the first `count` numbers of a part, and perhaps more in the same register."""

@@ -79,44 +79,40 @@ class _Forward(Chunk):
         """Make weights e^(score − peak) of scores. What was summed up so far is to be scaled by
         `factors`, as the peak may have grown.
         """
-        k, lanes = self.k, self.tiles.lanes
+        k = self.k
         peaks, totals = self.parts["peaks"] + panel, self.parts["totals"] + panel
-        before = self.vectors(peaks)
-        after = self._peaks(before)
+        before = self.panel(peaks)
+        after = self._peak(before)
         # Where nothing has been seen yet, any finite number will do.
-        nothing = k.zeros(self.scalar)
-        bases = [k.select(peak.equals(-inf), nothing, peak) for peak in after]
-        with k.loop(self.met, carry=[nothing for _ in bases]) as turn:
+        nothing = k.constant(before.type, 0)
+        base = k.select(after.equals(-inf), nothing, after)
+        with k.loop(self.met, carry=[nothing]) as turn:
             place = self.parts["scores"] + turn.index * self.tiles.width
-            weights = [
-                mathlib.exp_of_deficit(k, score - base)
-                for score, base in zip(self.vectors(place), bases, strict=True)
-            ]
-            for number, weight in enumerate(weights):
-                place.store(number * lanes, weight)
-            turn.next = [a + b for a, b in zip(turn.carried, weights, strict=True)]
-        for number, total in enumerate(self.vectors(totals)):
-            factor = mathlib.exp_of_deficit(k, before[number] - bases[number])
-            self.parts["factors"].store(number * lanes, factor)
-            peaks.store(number * lanes, after[number])
-            totals.store(number * lanes, k.fma(total, factor, turn.results[number]))
+            weight = mathlib.exp_of_deficit(k, self.panel(place) - base)
+            place.store(0, weight)
+            turn.next = [turn.carried[0] + weight]
+        factor = mathlib.exp_of_deficit(k, before - base)
+        self.parts["factors"].store(0, factor)
+        peaks.store(0, after)
+        totals.store(0, k.fma(self.panel(totals), factor, turn.results[0]))
 
-    def _peaks(self, before: list[Value]) -> list[Value]:
+    def _peak(self, before: Value) -> Value:
         """Return the greatest score of each query so far."""
         k = self.k
-        with k.loop(self.met, carry=before) as turn:
-            scores = self.vectors(self.parts["scores"] + turn.index * self.tiles.width)
-            turn.next = [k.maximum(a, b) for a, b in zip(scores, turn.carried, strict=True)]
-        return turn.results
+        with k.loop(self.met, carry=[before]) as turn:
+            scores = self.panel(self.parts["scores"] + turn.index * self.tiles.width)
+            turn.next = [k.maximum(scores, turn.carried[0])]
+        return turn.results[0]
 
     def _finish(self, panel: Value) -> None:
         """Write outputs, divided by their sums of weights, and the logarithms of these sums."""
         k, lanes = self.k, self.tiles.lanes
         valid = k.minimum(self.count - panel, self.tiles.width)
         out, sums, factors = self.matrices["out"], self.matrices["sums"], self.parts["factors"]
-        totals = self.vectors(self.parts["totals"] + panel)
-        for number, peak in enumerate(self.vectors(self.parts["peaks"] + panel)):
-            total, start = totals[number], number * lanes
+        for start in range(0, self.tiles.width, lanes):
+            peak, total = (
+                self.parts[name].load(panel + start, lanes=lanes) for name in ("peaks", "totals")
+            )
             rate = k.select(total.equals(0), k.zeros(self.scalar), self.one / total)
             factors.store(start, rate)
             place = sums.at(self.first + panel + start)

@@ -12,6 +12,7 @@ from lamina.kernels.offsets import locate
 from lamina.kernels.operand import AXES
 from lamina.kernels.scalars import STORED
 
+_LINE_BYTES = 64
 FIELDS = (
     "counter", "chunks", "out", "a", "b", "m", "n", "k", "out_row", "a_row", "b_row",
     "tiles", "whole_tiles", "border", "m_chunk", "n_chunk", "m_chunks", "n_chunks", "block_tiles",
@@ -221,6 +222,7 @@ class Chunks:
     def _block(self, first: Value, stop: Value) -> None:
         """Multiply a block of A, the tiles from `first` to `stop`, with every panel of B."""
         k = self.k
+        self.share = _ceil_div(self.units, stop - first)
         whole = k.maximum(k.minimum(self.get("whole_tiles"), stop), first)
         self._pack_a(first, stop, whole)
         with k.loop(self.columns, step=self.width) as turn:
@@ -257,6 +259,8 @@ class Chunks:
             here, c = turn.carried
             micro = self.parts.micro[packed][height]
             k.call(micro, self.units, here, a_row, b, pitch, c, out_row, self.adds)
+            if self.recipe.is_packed:
+                self._ask_for_next_panel(first, turn.index, b)
             turn.next = [here + apart, c + out_row * height]
 
     def _any_tile(self, first: Value, tile: Value, b: Value, pitch: Value) -> None:
@@ -316,12 +320,22 @@ class Chunks:
             values += [here.pointer, here.row, here.column]
         return values
 
+    def _ask_for_next_panel(self, first: Value, tile: Value, b: Value) -> None:
+        """Ask for this tile's share of the panel that comes next: weights seldom lie near."""
+        k = self.k
+        start = b + (self.units + (tile - first) * self.share) * self.width
+        line = _LINE_BYTES // self.arithmetic.unit.bytes
+        with k.loop(self.share * self.width, step=line) as turn:
+            k.prefetch(start + turn.index)
+
     def _sum(
         self, first: Value, tile: Value, b: Value, pitch: Value, c: Value, c_pitch: Value,
         adds: Value, *ending: Value,
     ) -> None:  # fmt: skip
         """Run the micro-kernel of the tile's height."""
         k = self.k
+        if self.recipe.is_packed:
+            self._ask_for_next_panel(first, tile, b)
         row, rows = self._tile_rows(tile)
         height = self.parts.compiled_height(k, rows)
         loose = k.both(self.get("a_in_place").equals(1), rows.equals(height))

@@ -118,12 +118,13 @@ class Contraction:
         m_chunk, n_chunk = _cut(rows.tiles, n, z, k, engine, workers)
         m_chunks, n_chunks = -(-rows.tiles // m_chunk), -(-n // n_chunk)
         chunks = m_chunks * n_chunks * z
+        block = -(-m_chunk // -(-m_chunk // engine.block_tiles))
         b_row = self.sums[-1][2] if self.sums else 0
         step, inputs = _step(self.columns, self.slack), len(self.further)
         arguments = argument_block(
             0, chunks, 0, 0, 0, self.m, n, k, self.out_row, self.a_row, b_row,
             rows.tiles, rows.whole, rows.border, m_chunk, n_chunk, m_chunks, n_chunks,
-            engine.block_tiles, count, self._a_in_place(engine), self._b_in_place(engine, step),
+            block, count, self._a_in_place(engine), self._b_in_place(engine, step),
             self.slack, step, _step(self.sums, self.slack),
             *flat(self.columns, 2), *flat(self.sums, 2), *flat(self.batch, 3 + inputs),
             *(number for x in self.further for number in (0, x.row, x.column)),

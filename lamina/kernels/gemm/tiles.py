@@ -32,7 +32,7 @@ class Tile:
 
 
 _WIDE = Tile(14, 2, 4, 256, 28, (1, 2, 4, 6, 8, 10, 12, 14))
-_NARROW = Tile(6, 2, 4, 384, 16, (1, 2, 4, 6))
+_NARROW = Tile(6, 2, 4, 384, 24, (1, 2, 4, 6))
 _ONE_BY_ONE = Tile(3, 2, 1, 256, 128, (1, 3))
 _TILES = {32: _WIDE, 16: _NARROW, 0: _ONE_BY_ONE}  # by number of vector registers
 _COMMON_L2_BYTES = 512 << 10
