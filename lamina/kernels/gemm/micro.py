@@ -9,6 +9,7 @@ from lamina.codegen.values import Value
 from lamina.kernels.gemm.arithmetic import Arithmetic, Recipe, arithmetic_of
 from lamina.kernels.gemm.finish import (
     APART,
+    SIDE_BY_SIDE,
     Ending,
     Further,
     further_of,
@@ -110,6 +111,13 @@ class _Results:
         return place.load(0, lanes=lanes) + total if adds else total
 
 
+def _prefetch_rows(k: Builder, operand: Further, height: int, last: int) -> None:
+    """Ask for a tile of an operand that the epilogue reads, if it is a matrix."""
+    if operand.lies == SIDE_BY_SIDE:
+        for row in range(height):
+            k.prefetch((operand.pointer + operand.row * row) + last)
+
+
 def ends_in_registers(recipe: Recipe) -> bool:
     """Return whether whole tiles go through the epilogue in registers: sums of several blocks of k
     can wait where the results go, and further operands lie along the columns.
@@ -155,9 +163,12 @@ def emit_micro(
         # Where a row crosses a cache line, the first one came with the panel before.
         for i in range(height):
             k.prefetch((c + c_pitch * i) + last)
+        further = further_of(recipe, ending[1:]) if ends_here else []
+        for operand in further:
+            _prefetch_rows(k, operand, height, last)
         row = None if packed else a_row
         sums = _sum_over_k(k, arithmetic, count, a, row, b, b_pitch, height, tile)
-        results = _Results(k, recipe, further_of(recipe, ending[1:]) if ends_here else [])
+        results = _Results(k, recipe, further)
 
         def write(writer: Callable[[bool], _Writer]) -> None:
             with k.either(adds.equals(1)) as branches:
