@@ -7,6 +7,7 @@ from kernels.operands import ArrayOperand, GuardedMemory
 
 from lamina.codegen import threads
 from lamina.kernels.convolution.ahead import Layer
+from lamina.kernels.convolution import chained
 from lamina.kernels.convolution.chain import Steps
 from lamina.kernels.convolution.chained import Chain
 from lamina.kernels.convolution.depthwise_last import Taps
@@ -261,6 +262,19 @@ def test_a_chain_has_the_bits_of_its_links(team, each_target, name):
         found = np.full_like(want[part], np.nan)
         chain.run(part, found, prepared)
         assert (found == want[part]).all(), count
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_has_the_same_bits_in_groups_of_any_size(name, monkeypatch):
+    chain = links(name)
+    want, prepared = chain.one_by_one(), chain.prepared()
+    for size in range(1, 10):
+        monkeypatch.setattr(Chain, "group", lambda _, most, size=size: min(size, most))
+        chained._step.cache_clear()
+        found = np.full_like(want, np.nan)
+        chain.run(slice(None), found, prepared)
+        assert (found == want).all(), size
+    chained._step.cache_clear()
 
 
 @pytest.mark.parametrize("name", CHAINS)

@@ -6,9 +6,11 @@ tap that widens, a depthwise one, and a kernel of one tap that narrows again.
     out = project(b)     o[p, q, j] = h(Σ_c d[p, q, c] · u[j, c])
 
 This is the inverted residual of Sandler et al., "MobileNetV2" (2018). Channels are last everywhere.
-Rows of `a` live in a ring that holds what the taps reach, of `b` there is one. Work is cut into
-strips of rows of the output; a strip makes the rows of `a` that it needs itself. Sums run as they
-do in the kernels of each, so the bits are those of one after the other.
+Work is cut into strips of rows of the output, and these into groups: a few rows are made together,
+so that their pixels fill register tiles and weights come from far memory once for all of them. Rows
+of `a` live in a ring that holds what the taps of a group reach, and those of `b` in one group's
+room. A strip makes the rows of `a` that it needs itself. Sums run as they do in the kernels of
+each, so the bits are those of one after the other.
 """
 
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from lamina.kernels.expression import Expression
 from lamina.kernels.gemm.arithmetic import Recipe
 from lamina.kernels.gemm.epilogue import Epilogue
 from lamina.kernels.gemm.finish import SIDE_BY_SIDE
-from lamina.kernels.gemm.micro import emit_micro
+from lamina.kernels.gemm.micro import ask_for_part, emit_micro
 from lamina.kernels.gemm.tiles import columns, tile_for
 from lamina.kernels.scalars import SCALARS
 
@@ -31,7 +33,8 @@ FIELDS = (
     "counter", "chunks", "out", "x", "residual", "expand_w", "expand_bias", "taps", "taps_bias",
     "project_w", "project_bias", "strips", "strip_rows", "height", "width", "out_height",
     "out_width", "depth", "channels", "outputs", "pitch", "padded", "expand_panels",
-    "project_panels", "k_block", "ring", "top", "left", "low", "high", "line", "sums", "zeros",
+    "project_panels", "k_block", "ring", "group", "top", "left", "low", "high", "line", "sums",
+    "zeros",
 )  # fmt: skip
 SLOT = {name: place for place, name in enumerate(FIELDS)}
 
@@ -84,30 +87,55 @@ class _Strip:
         size = self.get("height") * self.get("width") * self.get("depth")
         self.x = self.at("x") + image * size
         self.rows_before = image * self.get("out_height")
-        step, top = self.taps.stride[0], self.get("top")
-        reach = (self.taps.size[0] - 1) * self.taps.dilation[0] + 1
         made = k.cell(i64, 0)
-        made.set(k.maximum(first * step - top, 0))
-        with k.loop(stop, start=first) as row:
+        made.set(k.maximum(first * self.taps.stride[0] - self.get("top"), 0))
+        self._lay_out_ring(first, made.get())
+        with k.loop(stop, start=first, step=self.get("group")) as turn:
+            rows = k.minimum(self.get("group"), stop - turn.index)
             if self.functions.expand is not None:
-                needed = k.minimum(row.index * step + (reach - top), self.get("height"))
+                needed = self._needed(turn.index + rows)
                 with k.repeat_while(lambda: made.get() < needed):
-                    self._expand(self.functions.expand, made.get())
-                    made.set(made.get() + 1)
-            self._depthwise(row.index)
-            self._project(row.index)
+                    count = k.minimum(needed, made.get() + self._room(made.get())) - made.get()
+                    self._expand(self.functions.expand, made.get(), count)
+                    made.set(made.get() + count)
+            with k.loop(rows) as row:
+                self._depthwise(turn.index + row.index, row.index)
+            self._project(turn.index, rows)
 
-    def _expand(self, micro: Function, row: Value) -> None:
-        """Make a row of what the taps read."""
+    def _needed(self, stop: Value) -> Value:
+        """Return the row after the last that the taps of the rows before `stop` reach."""
+        reach = (self.taps.size[0] - 1) * self.taps.dilation[0] + 1
+        last = (stop - 1) * self.taps.stride[0] + (reach - self.get("top"))
+        return self.k.minimum(last, self.get("height"))
+
+    def _lay_out_ring(self, first: Value, made: Value) -> None:
+        """Find where the ring starts: so that what a group makes, except the first, lies in one."""
+        k, period = self.k, self.get("group") * self.taps.stride[0]
+        needed = self._needed(first + self.get("group"))
+        start = needed - (needed - made + (period - 1)) // period * period
+        holds_all = self.get("ring") >= self.get("height")
+        self.ring_start = k.select(holds_all, k.integer(0), start)
+
+    def _in_ring(self, row: Value) -> Value:
+        """Return where a row lies in the ring."""
+        return (row + self.get("ring") - self.ring_start) % self.get("ring")
+
+    def _room(self, row: Value) -> Value:
+        """Return how many rows from `row` on lie one after the other."""
+        return self.get("ring") - self._in_ring(row)
+
+    def _expand(self, micro: Function, row: Value, count: Value) -> None:
+        """Make `count` rows of what the taps read."""
         k, depth, pitch = self.k, self.get("depth"), self.get("pitch")
         source = self.x + row * self.get("width") * depth
-        target = self.ring + row % self.get("ring") * self.get("width") * pitch
-        one, zero = k.integer(1), k.integer(0)
+        target = self.ring + self._in_ring(row) * self.get("width") * pitch
+        one, zero, pixels = k.integer(1), k.integer(0), count * self.get("width")
         with k.loop(self.get("expand_panels")) as panel:
             b = self.at("expand_w") + panel.index * self.width * depth
             column = panel.index * self.width
 
             def work(pixel: Value) -> None:
+                self._ask_for_next_panel(b, depth, pixel, pixels)
                 ending = [one, self.at("expand_bias") + column, zero, one]
                 c = target + (pixel * pitch + column)
                 k.call(
@@ -115,9 +143,9 @@ class _Strip:
                     pitch, zero, *ending[: len(micro.parameters) - 8],
                 )  # fmt: skip
 
-            each_tile(k, self.get("width"), work)
+            each_tile(k, pixels, work)
 
-    def _depthwise(self, row: Value) -> None:
+    def _depthwise(self, row: Value, place: Value) -> None:
         """Make a row of what is narrowed, of the rows that its taps reach."""
         k, channels = self.k, self.get("channels")
         is_direct = self.functions.expand is None
@@ -126,10 +154,11 @@ class _Strip:
         for tap in range(self.taps.size[0]):
             line = row * self.taps.stride[0] + (tap * self.taps.dilation[0] - self.get("top"))
             is_there = k.both(line > -1, line < self.get("height"))
-            number = line if is_direct else (line + self.get("ring")) % self.get("ring")
+            number = line if is_direct else self._in_ring(line)
             before = number * self.get("width") - self.get("left")
             start = (self.x if is_direct else self.ring) + before * column
             rows.append((is_there, start))
+        target = self.line + place * self.get("out_width") * self.get("pitch")
         TapRow(
             taps=self.taps,
             after=self.steps.depthwise,
@@ -141,8 +170,8 @@ class _Strip:
             w=self.at("taps"),
             padded=self.get("padded"),
             bias=self.at("taps_bias"),
-            residual=self.line,
-            out=self.line,
+            residual=target,
+            out=target,
             out_column=self.get("pitch"),
             out_width=self.get("out_width"),
             low=self.get("low"),
@@ -150,25 +179,26 @@ class _Strip:
             zeros=self.zeros,
         ).emit(k)
 
-    def _project(self, row: Value) -> None:
-        """Make a row of the output of the row that was made before."""
+    def _project(self, row: Value, rows: Value) -> None:
+        """Make `rows` rows of the output of those that were made before."""
         k, outputs = self.k, self.get("outputs")
         start = (self.rows_before + row) * self.get("out_width") * outputs
         out, residual = self.at("out") + start, self.at("residual") + start
+        pixels = rows * self.get("out_width")
         with k.loop(self.get("project_panels")) as panel:
             column = panel.index * self.width
 
             def work(pixel: Value) -> None:
-                self._sum(column, pixel)
+                self._sum(column, pixel, pixels)
                 there = pixel * outputs + column
                 k.call(
                     self.functions.end, out + there, outputs, self.sums,
                     self.at("project_bias") + column, residual + there, outputs - column,
                 )  # fmt: skip
 
-            each_tile(k, self.get("out_width"), work)
+            each_tile(k, pixels, work)
 
-    def _sum(self, column: Value, pixel: Value) -> None:
+    def _sum(self, column: Value, pixel: Value, pixels: Value) -> None:
         """Sum up a tile of the output, block of channels after block."""
         k, width, pitch = self.k, self.k.integer(self.width), self.get("pitch")
         block, padded = self.get("k_block"), self.get("project_panels") * self.width
@@ -177,7 +207,14 @@ class _Strip:
             b = self.at("project_w") + (turn.index * padded + column * count)
             adds = k.select(turn.index > 0, k.integer(1), k.integer(0))
             a = self.line + (pixel * pitch + turn.index)
+            self._ask_for_next_panel(b, count, pixel, pixels)
             k.call(self.functions.multiply, count, a, pitch, b, width, self.sums, width, adds)
+
+    def _ask_for_next_panel(self, b: Value, depth: Value, pixel: Value, pixels: Value) -> None:
+        """Ask for the part of the panel after `b` that is due at the tile of a pixel."""
+        size, past = depth * self.width, self.tile.rows - 1
+        tile, tiles = ((n + past) // self.tile.rows for n in (pixel, pixels))
+        ask_for_part(self.k, b + size, size, tile, tiles)
 
 
 def emit_chain(module: KernelModule, dtype: str, taps: Taps, steps: Steps) -> None:

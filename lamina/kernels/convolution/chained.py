@@ -30,6 +30,10 @@ from lamina.kernels.scalars import SCALARS
 # Images in between that fill more of the second cache than one in so many are made row by row.
 _SHARE_OF_L2 = 4
 _COMMON_L2_BYTES = 512 << 10
+# A group of rows is worth making larger where it saves more of the time.
+_NEAR_LEAST = 1.03
+# Products that take as long as a weight from far memory.
+_PRODUCTS_A_WEIGHT = 8
 _LINE = 16
 _PARTS = ("expand_w", "expand_bias", "taps", "taps_bias", "project_w", "project_bias")
 
@@ -59,8 +63,7 @@ class Chain:
             depth = self.x[2]
         has_room = min(self.x[1], self.out[1]) >= tile.rows and depth > 0
         is_whole = self.steps.expand is None or k_block(depth, tile) >= depth
-        cache = cpu.describe().l2_bytes or _COMMON_L2_BYTES
-        too_large = between * self._scalar.bytes > cache // _SHARE_OF_L2
+        too_large = between * self._scalar.bytes > self._l2_bytes // _SHARE_OF_L2
         return has_room and is_whole and too_large
 
     @property
@@ -90,6 +93,49 @@ class Chain:
         step = _step(self, x.shape[0], threads.num_threads())
         bases = [out.address, x.address, prepared.address, 0, residual.address if residual else 0]
         step.run(bases)
+
+    def group(self, most: int) -> int:
+        """Return how many rows of the output are made together, no more than `most`: as few as
+        come near the least time, in products, that can be had.
+        """
+        costs = {group: self._cost(group) for group in range(1, most + 1) if self._has_room(group)}
+        least = min(costs.values(), default=0.0)
+        return next((group for group, cost in costs.items() if cost <= _NEAR_LEAST * least), 1)
+
+    def _cost(self, group: int) -> float:
+        """Return how many products take as long as a row of the output, `group` together."""
+        rows, stride = self._tile.rows, self.taps.stride[0]
+        depth = 0 if self.steps.expand is None else self.x[2]
+
+        def pixels(count: int) -> int:
+            return -(-count // rows) * rows
+
+        made = (
+            pixels(group * stride * self.x[1]) * depth + pixels(group * self.out[1]) * self.out[2]
+        )
+        weights = self.channels * (depth + self.out[2])
+        is_far = weights * self._scalar.bytes > self._l2_bytes // _SHARE_OF_L2
+        return (made * self.channels + is_far * weights * _PRODUCTS_A_WEIGHT) / group
+
+    def _has_room(self, group: int) -> bool:
+        """Return whether what a group keeps stays in the second cache."""
+        return sum(self.room(group)) * self._scalar.bytes <= self._l2_bytes * 3 // 4
+
+    def room(self, group: int) -> tuple[int, int]:
+        """Return how many scalars the rows take that a group's taps read, and those they make."""
+        ring = 0 if self.steps.expand is None else self.ring(group) * self.x[1] * self.pitch
+        return ring, group * self.out[1] * self.pitch
+
+    def ring(self, group: int) -> int:
+        """Return how many rows are kept for the taps of a group: a multiple of what it makes."""
+        stride = self.taps.stride[0]
+        reach = (self.taps.size[0] - 1) * self.taps.dilation[0] + 1
+        made = group * stride
+        return min(-(-(made - stride + reach) // made) * made, max(self.x[0], reach))
+
+    @property
+    def _l2_bytes(self) -> int:
+        return cpu.describe().l2_bytes or _COMMON_L2_BYTES
 
     @property
     def _scalar(self) -> Scalar:
@@ -145,17 +191,10 @@ def _step(chain: Chain, images: int, team: int) -> Step:
     strip_rows = -(-out_height // strips)
     strips = -(-out_height // strip_rows)
     lanes = target.lanes(scalar)
-    reach = (chain.taps.size[0] - 1) * chain.taps.dilation[0] + 1
-    ring = reach * width * chain.pitch if chain.steps.expand is not None else 0
+    group = chain.group(strip_rows)
     tile = tile_for(target)
-    starts = list(
-        accumulate(
-            (-(-n // _LINE) * _LINE for n in (
-                ring, out_width * chain.pitch, tile.rows * chain.width, lanes,
-            )),
-            initial=0,
-        )
-    )  # fmt: skip
+    sizes = (*chain.room(group), tile.rows * chain.width, lanes)
+    starts = list(accumulate((-(-n // _LINE) * _LINE for n in sizes), initial=0))
     numbers = {
         "chunks": images * strips, "strips": strips, "strip_rows": strip_rows, "height": height,
         "width": width, "out_height": out_height, "out_width": out_width, "depth": depth,
@@ -163,7 +202,7 @@ def _step(chain: Chain, images: int, team: int) -> Step:
         "padded": -(-chain.channels // lanes) * lanes,
         "expand_panels": -(-chain.channels // chain.width),
         "project_panels": -(-outputs // chain.width),
-        "k_block": k_block(chain.channels, tile), "ring": reach,
+        "k_block": k_block(chain.channels, tile), "ring": chain.ring(group), "group": group,
         "top": chain.padding[0], "left": chain.padding[1],
         "line": starts[1] * scalar.bytes, "sums": starts[2] * scalar.bytes,
         "zeros": starts[3] * scalar.bytes,

@@ -4,7 +4,7 @@ from lamina.codegen.builder import Builder, Function
 from lamina.codegen.types import i64
 from lamina.codegen.values import Value
 from lamina.kernels.gemm.finish import Further
-from lamina.kernels.gemm.micro import ends_in_registers
+from lamina.kernels.gemm.micro import ask_for_part, ends_in_registers
 from lamina.kernels.gemm.pack_b import STRIP
 from lamina.kernels.gemm.pack_lines import LINES
 from lamina.kernels.gemm.parts import Parts
@@ -12,7 +12,6 @@ from lamina.kernels.offsets import locate
 from lamina.kernels.operand import AXES
 from lamina.kernels.scalars import STORED
 
-_LINE_BYTES = 64
 FIELDS = (
     "counter", "chunks", "out", "a", "b", "m", "n", "k", "out_row", "a_row", "b_row",
     "tiles", "whole_tiles", "border", "m_chunk", "n_chunk", "m_chunks", "n_chunks", "block_tiles",
@@ -222,7 +221,7 @@ class Chunks:
     def _block(self, first: Value, stop: Value) -> None:
         """Multiply a block of A, the tiles from `first` to `stop`, with every panel of B."""
         k = self.k
-        self.share = _ceil_div(self.units, stop - first)
+        self.block_tiles = stop - first
         whole = k.maximum(k.minimum(self.get("whole_tiles"), stop), first)
         self._pack_a(first, stop, whole)
         with k.loop(self.columns, step=self.width) as turn:
@@ -259,8 +258,7 @@ class Chunks:
             here, c = turn.carried
             micro = self.parts.micro[packed][height]
             k.call(micro, self.units, here, a_row, b, pitch, c, out_row, self.adds)
-            if self.recipe.is_packed:
-                self._ask_for_next_panel(first, turn.index, b)
+            self._ask_for_next_panel(first, turn.index, b)
             turn.next = [here + apart, c + out_row * height]
 
     def _any_tile(self, first: Value, tile: Value, b: Value, pitch: Value) -> None:
@@ -321,12 +319,10 @@ class Chunks:
         return values
 
     def _ask_for_next_panel(self, first: Value, tile: Value, b: Value) -> None:
-        """Ask for this tile's share of the panel that comes next: weights seldom lie near."""
-        k = self.k
-        start = b + (self.units + (tile - first) * self.share) * self.width
-        line = _LINE_BYTES // self.arithmetic.unit.bytes
-        with k.loop(self.share * self.width, step=line) as turn:
-            k.prefetch(start + turn.index)
+        """Ask for this tile's part of the panel that comes next."""
+        if self.recipe.is_packed:
+            size = self.units * self.width
+            ask_for_part(self.k, b + size, size, tile - first, self.block_tiles)
 
     def _sum(
         self, first: Value, tile: Value, b: Value, pitch: Value, c: Value, c_pitch: Value,
@@ -334,8 +330,7 @@ class Chunks:
     ) -> None:  # fmt: skip
         """Run the micro-kernel of the tile's height."""
         k = self.k
-        if self.recipe.is_packed:
-            self._ask_for_next_panel(first, tile, b)
+        self._ask_for_next_panel(first, tile, b)
         row, rows = self._tile_rows(tile)
         height = self.parts.compiled_height(k, rows)
         loose = k.both(self.get("a_in_place").equals(1), rows.equals(height))

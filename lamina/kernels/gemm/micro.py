@@ -20,6 +20,7 @@ from lamina.kernels.scalars import STORED
 
 Accumulators = list[Value]
 _MOST_ROWS_APART = 10
+_LINE_BYTES = 64
 
 
 def _step(
@@ -109,6 +110,16 @@ class _Results:
     def _total(self, place: Value, total: Value, adds: bool) -> Value:
         lanes = self.k.target.lanes(element_of(place.type))
         return place.load(0, lanes=lanes) + total if adds else total
+
+
+def ask_for_part(k: Builder, start: Value, count: Value, part: Value, parts: Value) -> None:
+    """Ask for one of so many parts of the `count` numbers from `start` on: of the panel that comes
+    next, whose weights seldom lie near.
+    """
+    line = _LINE_BYTES // element_of(start.type).bytes
+    size = (count + (line * parts - 1)) // (line * parts) * line
+    with k.loop(size, step=line) as turn:
+        k.prefetch(start + (part * size + turn.index))
 
 
 def _prefetch_rows(k: Builder, operand: Further, height: int, last: int) -> None:
