@@ -6,8 +6,8 @@ from kernels.conv_oracle import check
 from kernels.operands import ArrayOperand, GuardedMemory
 
 from lamina.codegen import threads
-from lamina.kernels.convolution.ahead import Layer
 from lamina.kernels.convolution import chained
+from lamina.kernels.convolution.ahead import Layer
 from lamina.kernels.convolution.chain import Steps
 from lamina.kernels.convolution.chained import Chain
 from lamina.kernels.convolution.depthwise_last import Taps
