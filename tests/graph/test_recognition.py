@@ -58,6 +58,7 @@ ATTENTION: dict[str, Function] = {
     "seen": lambda q, k, v: (
         lamina.where(SEEN, q @ k.transpose(-2, -1) * 0.3, -math.inf).softmax(-1) @ v
     ),
+    "one query": lambda q, k, v: (q[:, :, :1] @ k.mT * 0.3).softmax(-1) @ v,
     "added": lambda q, k, v: (q @ k.mT * 0.3 + HIGH).softmax(-1) @ v,
     "by sums": lambda q, k, v: lamina.einsum(
         "bhqk,bhkd->bhqd", (lamina.einsum("bhqd,bhkd->bhqk", q, k) * 0.3).softmax(-1), v

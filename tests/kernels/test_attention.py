@@ -14,6 +14,8 @@ from lamina.kernels.attention.entry import attention, attention_gradient
 # Queries, keys, features, values: around the widths of tiles, blocks and chunks.
 SIZES = (
     (1, 1, 1, 1),
+    (1, 130, 24, 41),
+    (1, 300, 64, 32),
     (4, 7, 3, 2),
     (16, 60, 8, 16),
     (33, 65, 17, 31),
@@ -107,15 +109,16 @@ def test_every_size(mask_kind: str, causal: bool) -> None:
             np.testing.assert_allclose(got, want, rtol=0, atol=64 * unit * size)
 
 
+@pytest.mark.parametrize("queries", [37, 1])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_has_the_same_bits(layout: str) -> None:
-    given = [drawn("float32", 2, n, 20) for n in (37, 70, 70)]
-    mask = masked("bool", 37, 70)
+def test_every_layout_has_the_same_bits(layout: str, queries: int) -> None:
+    given = [drawn("float32", 2, n, 32) for n in (queries, 170, 170)]
+    mask = masked("bool", queries, 170)
     plain = called(*given, mask, False)
     moved = [LAYOUTS[layout](x) for x in given]
     for got, want in zip(called(*moved, LAYOUTS[layout](mask), False), plain, strict=True):
         assert np.array_equal(got, want)
-    grad = drawn("float32", 2, 37, 20)
+    grad = drawn("float32", 2, queries, 32)
     wanted = gradients(grad, given, plain, mask, False)
     found = gradients(LAYOUTS[layout](grad), moved, plain, LAYOUTS[layout](mask), False)
     assert all(map(np.array_equal, found, wanted))
@@ -166,6 +169,23 @@ def test_nothing_is_touched_beyond_the_operands(side: str) -> None:
     attention_gradient((dq, dk, dv), *rest, scale=SCALE, is_causal=True)  # type: ignore[misc]
     attention(*operands[8:10], *operands[5:8], operands[10], scale=SCALE, is_causal=True)
     assert np.array_equal(guards[8].array, out)
+    for guard in guards:
+        guard.release()
+
+
+@pytest.mark.usefixtures("each_target")
+@pytest.mark.parametrize("side", ["end", "start"])
+@pytest.mark.parametrize("keys", [1, 7, 130, 250])
+@pytest.mark.parametrize("width", [5, 32])
+def test_one_query_touches_nothing_beyond_the_operands(side: str, keys: int, width: int) -> None:
+    given = [drawn("float32", 1, n, width) for n in (1, keys, keys)]
+    mask = masked("added", 1, keys)[:1]
+    out, sums = called(*given, mask, False)
+    guards = [GuardedMemory(array, side) for array in (out, sums, *given, mask)]
+    for guard in guards[:2]:
+        guard.array[...] = 7
+    attention(*(ArrayOperand(guard.array) for guard in guards), scale=SCALE)
+    assert np.array_equal(guards[0].array, out)
     for guard in guards:
         guard.release()
 

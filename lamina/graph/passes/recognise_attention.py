@@ -10,7 +10,7 @@ from lamina.graph.numbers import number_of
 from lamina.graph.uses import Uses
 from lamina.ops.algebra.products import Matmul
 from lamina.ops.elementwise.arithmetic import logical_not
-from lamina.ops.layers.attention import FEW_QUERIES
+from lamina.ops.layers.attention import has_kernel
 from lamina.ops.layers.softmax import Softmax
 from lamina.ops.layers.tiled_attention import Attention
 from lamina.ops.shapes.movement import Permute
@@ -144,7 +144,7 @@ class _Finder:
         return (
             query.dtype is key.dtype is value.dtype
             and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
-            and query.shape[-2] >= FEW_QUERIES
+            and has_kernel(query.shape[-2])
             and _stretches(mask, (*query.shape[:-1], keys))
         )
 

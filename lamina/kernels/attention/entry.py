@@ -11,7 +11,7 @@ from lamina.codegen.builder import KernelModule
 from lamina.codegen.target import host_target
 from lamina.errors import DTypeError, LayoutError, ShapeError
 from lamina.kernels.apart import Extent, Neighbours
-from lamina.kernels.attention import backward, forward
+from lamina.kernels.attention import backward, forward, one_query
 from lamina.kernels.attention.frame import Recipe, address_slot, words
 from lamina.kernels.attention.tiles import Tiles, tiles_for
 from lamina.kernels.launch import (
@@ -32,7 +32,7 @@ _Laid = tuple[str, Shape, Shape]
 
 
 class _Pass(NamedTuple):
-    """One of the two passes over queries and keys: its kernel, its operands, of which the first
+    """A pass over queries and keys: its kernel, its operands, of which the first
     `outputs` are written, a thread's memory, its products, whether queries are cut into chunks.
     """
 
@@ -45,6 +45,7 @@ class _Pass(NamedTuple):
 
 
 _FORWARD = _Pass(forward.emit_forward, forward.OPERANDS, 2, forward.sizes, 2, True)
+_ONE_QUERY = _Pass(one_query.emit_one_query, forward.OPERANDS, 2, one_query.sizes, 2, False)
 _BACKWARD = _Pass(backward.emit_backward, backward.OPERANDS, 3, backward.sizes, 5, False)
 # Operands with a number for each query; the others are matrices.
 _LINES = ("sums", "sums_grad")
@@ -73,7 +74,8 @@ def attention(
     operand or with itself, or its last axis is not dense.
     """
     given = [out, sums, query, key, value] + ([] if mask is None else [mask])
-    _run(_FORWARD, given, scale, is_causal)
+    is_one = query.shape[-2:-1] == (1,) and not is_causal
+    _run(_ONE_QUERY if is_one else _FORWARD, given, scale, is_causal)
 
 
 def attention_gradient(

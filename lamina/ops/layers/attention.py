@@ -17,8 +17,14 @@ from lamina.ops.shapes.movement import (
 )
 from lamina.philox import Generator, default_generator
 
-# Fewer queries leave most lanes of the tiles idle.
-FEW_QUERIES = 4
+_FEW_QUERIES = 4
+
+
+def has_kernel(queries: int, *, is_causal: bool = False) -> bool:
+    """Return whether one kernel does best: for one query, and for more than leave most lanes of
+    tiles idle.
+    """
+    return queries >= _FEW_QUERIES or (queries == 1 and not is_causal)
 
 
 def scaled_dot_product_attention(
@@ -61,7 +67,7 @@ def _attend(
 ) -> Value:  # fmt: skip
     """Return attention for heads that meet one to one, or broadcast."""
     is_alike = query.dtype is key.dtype is value.dtype and query.dtype.kind == "float"
-    if rate or not is_alike or query.shape[-2] < FEW_QUERIES:
+    if rate or not is_alike or not has_kernel(query.shape[-2], is_causal=is_causal):
         return _step_by_step(query, key, value, mask, rate, is_causal, scale, generator)
     masks = [] if mask is None else [mask]
     batch = broadcast_shapes(*(x.shape[:-2] for x in (query, key, value, *masks)))
