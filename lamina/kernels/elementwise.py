@@ -73,8 +73,10 @@ class Recipe(NamedTuple):
     @property
     def unroll(self) -> int:
         """How many registers are computed in a turn: short expressions wait for memory."""
+        if self.takes_long:
+            return _PAIR
         size = len(in_order(*self.expressions))
-        return 4 if size < 4 else 2 if size < 12 or self.takes_long else 1
+        return 4 if size < 4 else 2 if size < 12 else 1
 
     @property
     def takes_long(self) -> bool:
