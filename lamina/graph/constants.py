@@ -82,21 +82,21 @@ class Constants:
     def _computed(self, node: Node) -> Known:
         held: dict[Value, Array] = {}
         sources: list[Storage] = []
-
-        def computed(value: Value) -> Array:
-            if value in self._captured:
-                array = self._captured[value]
-                sources.append(array.storage)
-                return array
-            if value not in held:
-                maker = self._made[value]
-                found = maker.op.run(*map(computed, maker.inputs))
-                outputs = found if isinstance(found, tuple) else (found,)
-                held.update(zip(maker.outputs, outputs, strict=True))
-            return held[value]
-
-        arrays = tuple(map(computed, node.outputs))
+        arrays = tuple(self._compute(value, held, sources) for value in node.outputs)
         # A view shows what the memory holds now, whenever that is.
         is_view = all(isinstance(self._made[v].op, View) for v in held)
         is_seen = is_view and all(any(a.storage is s for s in sources) for a in arrays)
         return Known(arrays, () if is_seen else sources)
+
+    def _compute(self, value: Value, held: dict[Value, Array], sources: list[Storage]) -> Array:
+        """Return the array that a constant is, by way of those in `held`, to which it is added."""
+        if value in self._captured:
+            array = self._captured[value]
+            sources.append(array.storage)
+            return array
+        if value not in held:
+            maker = self._made[value]
+            found = maker.op.run(*(self._compute(x, held, sources) for x in maker.inputs))
+            outputs = found if isinstance(found, tuple) else (found,)
+            held.update(zip(maker.outputs, outputs, strict=True))
+        return held[value]

@@ -1,5 +1,6 @@
 """Programs at rest: no memory is asked for in a run, plans are tight, a new size costs no code."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,21 @@ def test_memory_of_programs_returns_to_the_pool():
             run(lamina.ones(size, 256))
         # One program at a time holds an arena.
         assert lamina.memory.stats().live - live < 2 * 80 * 512 * 4 + (1 << 20)
+
+
+def test_what_constants_are_computed_by_way_of_is_let_go():
+    weight = lamina.randn(512, 512)
+    x = lamina.randn(4, 512)
+    double = lamina.compile(lambda x: x @ (weight * 2 + 1))
+    gc.collect()
+    gc.disable()
+    try:
+        before = lamina.memory.stats().live
+        with lamina.no_grad():
+            double(x)
+        grown = lamina.memory.stats().live - before
+    finally:
+        gc.enable()
+    # The packed weights stay, not the weights that they were packed from.
+    nbytes = weight.numpy().nbytes
+    assert nbytes <= grown < 1.75 * nbytes
