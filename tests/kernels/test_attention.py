@@ -200,6 +200,18 @@ def test_infinite_and_missing_numbers() -> None:
     assert np.isfinite(out[0, [0, 1, 3, 4, 5]][:, [0, 1, 3]]).all()
 
 
+@pytest.mark.usefixtures("each_target")
+@pytest.mark.parametrize("place", [0, 127, 128, 149])
+def test_infinite_and_missing_numbers_of_one_query(place: int) -> None:
+    query, key, value = (drawn("float32", 2, n, 6) for n in (1, 150, 150))
+    key[0, place, 1] = np.nan
+    value[1, place, 2] = np.inf
+    out, _ = called(query, key, value, None, False)
+    assert np.isnan(out[0]).all()
+    assert np.isinf(out[1, 0, 2])
+    assert np.isfinite(np.delete(out[1, 0], 2)).all()
+
+
 def test_weights_too_small_to_matter_are_zeros() -> None:
     query, key = np.full((1, 1, 1), 300, "float32"), np.array([[[1.0], [0.0]]], "float32")
     value = np.array([[[1.0], [2.0**100]]], "float32")
